@@ -1,0 +1,181 @@
+"""What the commands share: arguments, the live table, exit codes."""
+
+import argparse
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsnn.errors import InputError
+
+COMPILATION_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jsnn" / "xla"
+
+
+def prepare_jax() -> None:
+    """Settings that must precede JAX's first computation: compiled programs are kept on disk, logs are quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import jax
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(COMPILATION_CACHE))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def command(main: Callable[[], None]) -> None:
+    """Run a command: exit code 0 done, 2 bad input (one line on stderr), 130 interrupted, 1 a defect of ours."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; go on with --resume", file=sys.stderr)
+        sys.exit(130)
+
+
+def study_parser(description: str | None) -> argparse.ArgumentParser:
+    """The arguments of the commands that run a study."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="a study, see configs/*.toml")
+    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a number of the config, e.g. run.seed=1")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results, checkpoints and figures go (default: checkpoints/<study>)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set, instead of a download")
+    parser.add_argument("--no-figures", action="store_true", help="write results only")
+    parser.add_argument("--no-clock", action="store_true", help="leave clock readings out of the results: equal runs give equal bytes")
+    return parser
+
+
+def percent(accuracy: float | None) -> str:
+    """87.3, or a dash."""
+    return "–" if accuracy is None else f"{100 * accuracy:.1f}"
+
+
+class Console:
+    """A live table of the matrix with progress bars under it; plain lines where there is no terminal."""
+
+    def __init__(self, entries: Sequence[Any], title: str, total: int) -> None:
+        from rich.console import Console as Rich
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.rich, self.entries, self.title = Rich(), entries, title
+        self.names = {axis: list(dict.fromkeys(getattr(e, axis) for e in entries)) for axis in ("encoder", "neuron", "rule")}
+        self.interims: dict[tuple[str, ...], float] = {}
+        self.records: dict[tuple[str, ...], list[float]] = {}
+        self.baseline: dict[str, Any] | None = None
+        self.bars = Progress(
+            TextColumn("{task.description:24}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self.rich,
+            auto_refresh=False,
+        )
+        self.whole = self.bars.add_task("presentations, all", total=total, rate="")
+        self.part = None
+        self.live: Any = None
+        self.began = self.shown = time.monotonic()
+        self.done = 0
+
+    def table(self) -> Any:
+        """The matrix as it stands: final accuracies, and in grey those of the training window just finished."""
+        from rich.table import Table
+
+        table = Table(title=self.title, title_style="bold", header_style="bold", caption_justify="left")
+        table.caption = "test accuracy, %" + (" (mean of seeds)" if any(len(v) > 1 for v in self.records.values()) else "")
+        table.caption += "; ~ is the accuracy on the last window of training images, so far"
+        table.add_column("encoder")
+        table.add_column("neuron")
+        for rule in self.names["rule"]:
+            table.add_column(rule.replace("_", " "), justify="right")
+        for encoder in self.names["encoder"]:
+            for i, neuron in enumerate(self.names["neuron"]):
+                last = i == len(self.names["neuron"]) - 1
+                cells = [self.cell((encoder, neuron, rule)) for rule in self.names["rule"]]
+                table.add_row(encoder.replace("_", " ") if i == 0 else "", neuron.replace("_", " "), *cells, end_section=last)
+        if self.baseline:
+            table.add_row("ANN 784-100-10", "relu", f"{percent(self.baseline['test_accuracy'])} backprop")
+        return table
+
+    def cell(self, key: tuple[str, ...]) -> str:
+        """One cell of the table."""
+        if key in self.records:
+            return f"[bold]{percent(sum(self.records[key]) / len(self.records[key]))}[/bold]"
+        return f"[dim]~{percent(self.interims[key])}[/dim]" if key in self.interims else "[dim]·[/dim]"
+
+    def __enter__(self) -> "Console":
+        if self.rich.is_terminal:
+            from rich.live import Live
+
+            self.live = Live(get_renderable=self.render, console=self.rich, refresh_per_second=4, transient=True)
+            self.live.start()
+        return self
+
+    def render(self) -> Any:
+        """Table and bars, one above the other."""
+        from rich.console import Group
+
+        return Group(self.table(), self.bars)
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+        self.rich.print(self.table())
+
+    # --- jsnn.runs.Observer
+    def lane(self, number: int, entries: Sequence[Any], presentations: int) -> None:
+        """A new bar."""
+        if self.part is not None:
+            self.bars.remove_task(self.part)
+        encoders = ", ".join(dict.fromkeys(e.encoder.replace("_", " ") for e in entries))
+        self.part = self.bars.add_task(f"{encoders}: {len(entries)} trials", total=presentations, rate="compiling")
+        if self.live is None:
+            self.rich.print(f"{encoders}: {len(entries)} trials, {presentations} presentations")
+
+    def progress(self, n: int) -> None:
+        """Move the bars; without a terminal, say a line every 20 seconds."""
+        self.done += n
+        now = time.monotonic()
+        rate = f"{self.done / max(now - self.began, 1e-9):,.0f}/s"
+        for task in (self.whole, self.part):
+            if task is not None:
+                self.bars.update(task, advance=n, rate=rate)
+        if self.live is None and now - self.shown > 20:
+            self.shown = now
+            task = self.bars.tasks[0]
+            left = (task.total or 0) - self.done
+            seconds = left / max(self.done / (now - self.began), 1e-9)
+            self.rich.print(f"  {self.done}/{task.total:.0f} presentations, {rate}, about {seconds:.0f} s left")
+
+    def interim(self, entry: Any, accuracy: float) -> None:
+        """Grey number in the table."""
+        self.interims[entry.encoder, entry.neuron, entry.rule] = accuracy
+
+    def finished(self, record: dict[str, Any]) -> None:
+        """Final number in the table."""
+        key = record["encoder"], record["neuron"], record["rule"]
+        if record["encoder"] == "none":
+            self.baseline = record
+        else:
+            self.records.setdefault(key, []).append(record["test_accuracy"])
+        if self.live is None:
+            self.rich.print(f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['test_accuracy'])} %", highlight=False)
+
+    def warn(self, message: str) -> None:
+        """A line above the table."""
+        self.rich.print(f"[yellow]warning:[/yellow] {message}", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def waiting(message: str) -> Any:
+    """A spinner for what takes more than a moment and has no steps to count."""
+    from rich.console import Console as Rich
+
+    with Rich(stderr=True).status(message):
+        yield

@@ -1,0 +1,305 @@
+"""TOML <-> studies: the one place where a user's numbers enter, and where they are checked.
+
+A table overlays the default instance of a registry entry: its keys are the fields of the node, the type beside a field
+is its range, `kind` chooses another entry. Whatever is wrong is an InputError of one line that says where.
+"""
+
+import dataclasses
+import difflib
+import itertools
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.data import DATASETS
+from jsnn.encoders import ENCODERS
+from jsnn.errors import InputError
+from jsnn.inhibition import INHIBITIONS
+from jsnn.learners.ann import ANN
+from jsnn.network import Network
+from jsnn.neurons import NEURONS
+from jsnn.ranges import Count, NonNegative, Positive, Seed
+from jsnn.rules import RULES
+from jsnn.trial import Inputs, Trial
+
+REGISTRIES: dict[str, Mapping[str, Any]] = {"encoder": ENCODERS, "neuron": NEURONS, "rule": RULES, "inhibition": INHIBITIONS}
+OPTIONAL = {"adaptation": AdaptiveThreshold()}  # fields that a table turns on and "none" turns off
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What is shown; an omitted number means all there are."""
+
+    name: typing.Literal["mnist_excerpt", "mnist", "fashion_mnist", "kmnist"] = "mnist_excerpt"
+    n_train: Count | None = None
+    n_assign: Count | None = None  # training images whose responses label the neurons; at most n_train by default
+    n_test: Count | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How it is shown."""
+
+    epochs: Count = 1
+    batch_size: Count = 1
+    n_steps: Count = 100
+    dt: Positive = 1.0  # ms
+    seed: Seed = 0
+    readout: typing.Literal["all_activity", "proportion_weighting", "linear"] = "all_activity"
+    curve_points: Count = 20  # an epoch; between two of them a run can be interrupted
+    checkpoint_seconds: NonNegative = 30.0  # at least so long between two checkpoints
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One trial of a study and what it is called."""
+
+    encoder: str
+    neuron: str
+    rule: str
+    overrides: dict[str, Any]
+    trial: Trial
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """A study, checked."""
+
+    study: str
+    data: DataConfig
+    run: RunConfig
+    entries: tuple[Entry, ...]
+    ann: ANN | None
+    tables: dict[str, Any]  # as they were given, overrides included: what a run is compared with on --resume
+
+
+TABLES = ("study", "data", "run", "matrix", "encoder", "neuron", "rule", "network", "sweep", "ann")
+
+
+def unknown(what: str, name: object, known: Iterable[str], where: str) -> InputError:
+    """The error for a name that is not known: names the nearest that is."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"do you mean {near[0]!r}?" if near else "known: " + ", ".join(known)
+    return InputError(f"{where}: unknown {what} {name!r}; {hint}")
+
+
+def check(value: Any, annotation: Any, where: str) -> Any:
+    """`value` as its field's type, or an InputError that says what it should be."""
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].replace("Input should", "it should")
+        raise InputError(f"{where} = {value!r}: {reason}") from None
+
+
+def table_of(value: Any, where: str) -> Mapping[str, Any]:
+    """`value` if it is a table."""
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where} = {value!r}: it should be a table")
+    return value
+
+
+def overlay(default: Any, table: Any, where: str) -> Any:
+    """A copy of a dataclass with the keys of `table` in place of its fields, each checked against its field's type.
+
+    "none" turns an optional field off; a table whose node has a registry may choose another entry with `kind`.
+    """
+    hints = typing.get_type_hints(type(default), include_extras=True)
+    changes = {}
+    for key, value in table_of(table, where).items():
+        if key not in hints:
+            raise unknown("key", key, hints, where)
+        path, current = f"{where}.{key}", getattr(default, key)
+        if value == "none" and type(None) in typing.get_args(hints[key]):
+            changes[key] = None
+        elif key in REGISTRIES and REGISTRIES[key] is INHIBITIONS:
+            changes[key] = choose(key, value, current, path)
+        elif key in OPTIONAL or dataclasses.is_dataclass(current):
+            changes[key] = overlay(OPTIONAL[key] if current is None else current, value, path)
+        else:
+            changes[key] = check(value, hints[key], path)
+    return dataclasses.replace(default, **changes)
+
+
+def choose(registry: str, table: Any, default: Any, where: str) -> Any:
+    """An entry of a registry with a table over it: the entry that `kind` names, or `default`."""
+    table = dict(table_of(table, where))
+    entries = REGISTRIES[registry]
+    kind = table.pop("kind", None)
+    if kind is not None:
+        if kind not in entries:
+            raise unknown(registry, kind, entries, f"{where}.kind")
+        default = entries[kind]
+    return overlay(default, table, where)
+
+
+def component(tables: Mapping[str, Any], registry: str, name: str) -> tuple[Any, Any]:
+    """The encoder, neuron or rule that a study calls `name`: its table, or the registry's entry of that name.
+
+    Its `network` table, if it has one, comes back apart: what the network is in the cells that use this component.
+    """
+    table = dict(table_of(tables.get(registry, {}).get(name, {}), f"{registry}.{name}"))
+    network = table.pop("network", {})
+    entries = REGISTRIES[registry]
+    if name not in entries and "kind" not in table:
+        raise unknown(registry, name, {*entries, *tables.get(registry, {})}, f"matrix.{registry}")
+    return choose(registry, table, entries.get(name), f"{registry}.{name}"), network
+
+
+SWEEPABLE = {
+    "run": lambda t, table, where: with_inputs(t, overlay(t.inputs, table, where)),
+    "encoder": lambda t, table, where: with_inputs(
+        t, dataclasses.replace(t.inputs, encoder=overlay(t.inputs.encoder, table, where))
+    ),
+    "network": lambda t, table, where: dataclasses.replace(t, network=overlay(t.network, table, where)),
+    "neuron": lambda t, table, where: with_network(t, neuron=overlay(t.network.neuron, table, where)),
+    "rule": lambda t, table, where: with_network(t, rule=overlay(t.network.rule, table, where)),
+}
+
+
+def with_inputs(trial: Trial, inputs: Inputs) -> Trial:
+    """The trial with other inputs."""
+    return dataclasses.replace(trial, inputs=inputs)
+
+
+def with_network(trial: Trial, **changes: Any) -> Trial:
+    """The trial with fields of its network changed."""
+    return dataclasses.replace(trial, network=dataclasses.replace(trial.network, **changes))
+
+
+def swept(trial: Trial, path: str, value: Any) -> Trial:
+    """The trial with the number at a dotted path (run.seed, rule.eta_post, network.inhibition.strength, ...) replaced."""
+    root, *keys = path.split(".")
+    if root not in SWEEPABLE or not keys:
+        raise unknown("path", path, (f"{r}.<number>" for r in SWEEPABLE), "sweep")
+    table: Any = value
+    for key in reversed(keys):
+        table = {key: table}
+    changed = SWEEPABLE[root](trial, table, f"sweep {root}")
+    if jax.tree.structure(changed) != jax.tree.structure(trial):
+        raise InputError(
+            f"sweep.{path}: it chooses another program, not another number; give it in [{root}] or with --set instead"
+        )
+    return changed
+
+
+def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
+    """All trials of a study: the matrix of encoders, neurons and rules, times the sweep."""
+    matrix = table_of(tables.get("matrix", {}), "matrix")
+    for key in matrix:
+        if key not in ("encoder", "neuron", "rule"):
+            raise unknown("key", key, ("encoder", "neuron", "rule"), "matrix")
+    axes = []
+    for registry, default in (("encoder", "poisson"), ("neuron", "adaptive_lif"), ("rule", "stdp")):
+        names = check(matrix.get(registry, [default]), list[str], f"matrix.{registry}")
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"matrix.{registry} = {names}: it should list one or more names, each once")
+        parts = table_of(tables.get(registry, {}), registry)
+        for name in parts:
+            if name not in names:
+                raise unknown(registry, name, names, f"[{registry}.{name}] is not in matrix.{registry}")
+        axes.append([(name, component(tables, registry, name)) for name in names])
+    sweep = flatten(table_of(tables.get("sweep", {}), "sweep"))
+    for path, values in sweep.items():
+        if not isinstance(values, list) or not values:
+            raise InputError(f"sweep.{path} = {values!r}: it should be a list of one or more numbers")
+    entries = []
+    for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
+        network = overlay(Network(neuron=neuron, rule=rule), tables.get("network", {}), "network")
+        network = overlay(network, e_network, f"encoder.{e}.network")
+        network = overlay(network, n_network, f"neuron.{n}.network")
+        network = overlay(network, r_network, f"rule.{r}.network")
+        base = Trial(
+            inputs=Inputs(
+                encoder=encoder, seed=run.seed, dt=run.dt, n_steps=run.n_steps, batch_size=run.batch_size
+            ),
+            network=network,
+        )
+        for values in itertools.product(*sweep.values()):
+            overrides, trial = dict(zip(sweep, values, strict=True)), base
+            for path, value in overrides.items():
+                trial = swept(trial, path, value)
+            bounds(trial, f"{e} x {n} x {r}")
+            entries.append(Entry(encoder=e, neuron=n, rule=r, overrides=overrides, trial=trial))
+    return tuple(entries)
+
+
+def bounds(trial: Trial, where: str) -> None:
+    """What no single field can say: relations between numbers."""
+    rule, neuron = trial.network.rule, trial.network.neuron
+    if not rule.w_min < rule.w_max:
+        raise InputError(f"{where}: rule.w_min = {rule.w_min}: it should be less than w_max = {rule.w_max}")
+    if not neuron.v_reset < neuron.v_threshold:
+        raise InputError(
+            f"{where}: neuron.v_reset = {neuron.v_reset}: it should be less than v_threshold = {neuron.v_threshold}"
+        )
+
+
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with dotted paths for keys."""
+    flat = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def set_path(tables: dict[str, Any], assignment: str) -> None:
+    """Apply one `--set dotted.path=value`; the value is written as in TOML, and a bare word is a string."""
+    path, equals, text = assignment.partition("=")
+    if not equals or not path:
+        raise InputError(f"--set {assignment}: it should be dotted.path=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = path.strip().split(".")
+    for key in parents:
+        tables = tables.setdefault(key, {})
+        if not isinstance(tables, dict):
+            raise InputError(f"--set {assignment}: {key} is not a table")
+    tables[last] = value
+
+
+def parse(tables: dict[str, Any]) -> Config:
+    """Check a study's tables and build its trials. Raises InputError."""
+    for key in tables:
+        if key not in TABLES:
+            raise unknown("table", key, TABLES, "config")
+    if "study" not in tables:
+        raise InputError('config: no name; give it one: study = "..."')
+    study = check(tables["study"], str, "study")
+    data = overlay(DataConfig(), tables.get("data", {}), "data")
+    run = overlay(RunConfig(), tables.get("run", {}), "run")
+    ann = overlay(ANN(), tables["ann"], "ann") if "ann" in tables else None
+    if data.n_train is not None:
+        if run.batch_size > data.n_train:
+            raise InputError(f"run.batch_size = {run.batch_size}: it should be at most data.n_train = {data.n_train}")
+        if data.n_assign is not None and data.n_assign > data.n_train:
+            raise InputError(f"data.n_assign = {data.n_assign}: it should be at most data.n_train = {data.n_train}")
+    return Config(study=study, data=data, run=run, entries=expand(tables, run), ann=ann, tables=tables)
+
+
+def load(path: Path, assignments: Iterable[str] = ()) -> Config:
+    """Read a study from a TOML file, with `--set` assignments over it. Raises InputError."""
+    try:
+        tables = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read the config {path}: {error.strerror}; known studies are in configs/") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
+    for assignment in assignments:
+        set_path(tables, assignment)
+    try:
+        return parse(tables)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,16 @@
+"""Encoders: one model a file; the registry below is what configs, contract tests and documentation read."""
+
+from jsnn.encoders.bernoulli import Bernoulli
+from jsnn.encoders.bindsnet import BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder
+from jsnn.encoders.poisson import Poisson
+from jsnn.encoders.rank_order import RankOrder
+from jsnn.types import Encoder
+
+ENCODERS: dict[str, Encoder] = {
+    "poisson": Poisson(),
+    "bernoulli": Bernoulli(),
+    "rank_order": RankOrder(),
+    "bindsnet_poisson": BindsnetPoisson(),
+    "bindsnet_bernoulli": BindsnetBernoulli(),
+    "bindsnet_rank_order": BindsnetRankOrder(),
+}

@@ -1,0 +1,47 @@
+"""Lateral inhibition through a population of inhibitory neurons."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.neurons import LIF
+from jsnn.neurons.membrane import Membrane
+from jsnn.pytree import node
+from jsnn.ranges import NonNegative
+
+
+@node
+class LayerState:
+    """Inhibitory membranes and the spikes they sent in the step before, `[batch, n_neurons]`."""
+
+    membrane: Membrane
+    spikes: Array
+
+
+@node
+class InhibitoryLayer:
+    """The three-layer network of Diehl & Cook (2015): excitatory neuron j drives inhibitory neuron j, which inhibits all others.
+
+        inhibitory j receives   excitation * s_j
+        excitatory j receives   -strength * (sum_k s^inh_k - s^inh_j)
+
+    Every projection delays one step, so inhibition arrives two steps after the spike that caused it.
+    """
+
+    neuron: LIF = LIF(tau_m=10.0, v_rest=-60.0, v_reset=-45.0, v_threshold=-40.0, refractory=2.0)
+    excitation: NonNegative = 22.5  # mV, excitatory to inhibitory
+    strength: NonNegative = 120.0  # mV, inhibitory to excitatory
+
+    def init(self, shape: tuple[int, ...]) -> LayerState:
+        """Inhibitory neurons at rest, silent."""
+        return LayerState(membrane=self.neuron.init(shape), spikes=jnp.zeros(shape, bool))
+
+    def step(self, state: LayerState, spikes: Array, dt: Array | float) -> tuple[LayerState, Array]:
+        """The current from the inhibitory spikes of the step before; the layer then sees the excitatory ones."""
+        s = state.spikes.astype(jnp.float32)
+        current = -self.strength * (jnp.sum(s, axis=-1, keepdims=True) - s)
+        drive = self.excitation * spikes.astype(jnp.float32)
+        no_key = jax.random.key(0)  # a LIF draws nothing
+        membrane, excess = self.neuron.integrate(state.membrane, drive, jnp.zeros(()), dt, no_key)
+        fired = excess >= 0
+        return LayerState(membrane=self.neuron.fire(membrane, fired), spikes=fired), current

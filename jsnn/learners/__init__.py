@@ -1,0 +1,1 @@
+"""Learners that are not local plasticity."""

@@ -1,0 +1,89 @@
+"""The network: an input layer, one plastic projection, and a layer of spiking neurons that inhibit each other.
+
+What it learned (`Learned`) outlives a presentation; what happens within one (`Fast`) starts afresh at each. Every
+projection delays one step: an input spike of step t moves the membranes in step t + 1.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.competition import TieBreak, winners
+from jsnn.inhibition import DirectInhibition
+from jsnn.pytree import node, static
+from jsnn.ranges import Count, NonNegative, Positive
+from jsnn.types import Inhibition, Neuron, Reduction, Rule, State
+
+
+@node
+class Learned:
+    """What training changes, and evaluation cannot: it is not in the carry there."""
+
+    weights: Array  # mV, [n_input, n_neurons]
+    theta: Array  # mV, [n_neurons]: the adaptive part of the thresholds; zero for a fixed threshold
+
+
+@node
+class Fast:
+    """What a presentation starts afresh, for a batch of them."""
+
+    neuron: State
+    inhibition: State
+    spikes: Array  # bool[batch, n_neurons], of the step before
+
+
+@node
+class Network:
+    """784 -> 100 with lateral inhibition, or any other size: `inhibition` makes it the two- or the three-layer network.
+
+    `ghosts`: the losers of a tie-break are nevertheless reset, made refractory and raise their theta, as in BindsNET;
+    otherwise only neurons that fire change.
+    """
+
+    n_input: Count = static(784)
+    n_neurons: Count = static(100)
+    neuron: Neuron
+    rule: Rule
+    inhibition: Inhibition = DirectInhibition()
+    tie_break: TieBreak = static("furthest")
+    ghosts: bool = static(False)
+    w_init: Positive = 0.3  # mV
+    norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
+    norm_at_start: bool = static(True)  # False: only after the first presentation, as in BindsNET
+    reduction: Reduction = static("sum")  # how the changes of a batch's presentations become one (jsnn.simulate.plasticity)
+
+    def init(self, key: Array) -> Learned:
+        """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`."""
+        weights = self.w_init * jax.random.uniform(key, (self.n_input, self.n_neurons))
+        theta = jnp.zeros(self.n_neurons)
+        return Learned(weights=self.normalise(weights) if self.norm_at_start else weights, theta=theta)
+
+    def reset(self, batch: int) -> Fast:
+        """The start of a presentation."""
+        shape = (batch, self.n_neurons)
+        return Fast(
+            neuron=self.neuron.init(shape), inhibition=self.inhibition.init(shape), spikes=jnp.zeros(shape, bool)
+        )
+
+    def normalise(self, weights: Array) -> Array:
+        """Each neuron's weights scaled to the sum `norm` (of absolute values); a column of zeros stays."""
+        if self.norm is None:
+            return weights
+        total = jnp.sum(jnp.abs(weights), axis=0)
+        return weights * (self.norm / jnp.where(total == 0, 1.0, total))
+
+    def step(self, fast: Fast, drive: Array, theta: Array, dt: Array | float, key: Array) -> tuple[Fast, Array]:
+        """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection.
+
+        Returns the state with this step's spikes in it, and which neurons were reset (`bool[batch, n_neurons]`: those that
+        fired, and the ghosts where there are any).
+        """
+        key_neuron, key_tie = jax.random.split(key)
+        inhibition, current = self.inhibition.step(fast.inhibition, fast.spikes, dt)
+        neuron, excess = self.neuron.integrate(fast.neuron, drive + current, theta, dt, key_neuron)
+        spikes = winners(self.tie_break, excess, key_tie)
+        was_reset = excess >= 0 if self.ghosts else spikes
+        neuron = self.neuron.fire(neuron, was_reset)
+        return dataclasses.replace(fast, neuron=neuron, inhibition=inhibition, spikes=spikes), was_reset

@@ -1,0 +1,40 @@
+"""The integrate-and-fire neuron, without leak."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.neurons import membrane
+from jsnn.neurons.membrane import Membrane
+from jsnn.pytree import node
+from jsnn.ranges import Finite, NonNegative, Real
+
+
+@node
+class IF:
+    """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset.
+
+    A presentation starts at v_reset. Input that arrives within `refractory` ms of a spike is lost, inhibition included.
+    """
+
+    v_threshold: Finite = -52.0  # mV
+    v_reset: Finite = -60.0  # mV
+    v_floor: Real = float("-inf")  # mV; the potential does not fall below it
+    refractory: NonNegative = 5.0  # ms
+    adaptation: AdaptiveThreshold | None = None
+
+    def init(self, shape: tuple[int, ...]) -> Membrane:
+        """Membranes at the start of a presentation."""
+        return membrane.at(self.v_reset, shape)
+
+    def integrate(
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, key: Array
+    ) -> tuple[Membrane, Array]:
+        """One step; see `jsnn.types.Neuron`."""
+        del key
+        v = jnp.maximum(state.v + jnp.where(state.refractory > 0, 0.0, current), self.v_floor)
+        return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
+
+    def fire(self, state: Membrane, spikes: Array) -> Membrane:
+        """Reset and refractoriness."""
+        return membrane.reset(state, spikes, self.v_reset, self.refractory)

@@ -1,0 +1,47 @@
+"""The leaky integrate-and-fire neuron."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.neurons import membrane
+from jsnn.neurons.membrane import Membrane
+from jsnn.pytree import node
+from jsnn.ranges import Finite, NonNegative, Positive, Real
+
+
+@node
+class LIF:
+    """Leaky integrate and fire, integrated exactly between input spikes:
+
+        v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + I
+
+    with I the sum of the weights (mV) that arrive in the step; a spike where v >= v_threshold + theta, then v <- v_reset.
+    Input that arrives within `refractory` ms of a spike is lost, inhibition included; the leak goes on. With
+    `adaptation` it is the adaptive LIF of Diehl & Cook (2015) in its current-based form.
+    """
+
+    tau_m: Positive = 100.0  # ms, membrane time constant
+    v_rest: Finite = -65.0  # mV
+    v_threshold: Finite = -52.0  # mV
+    v_reset: Finite = -60.0  # mV
+    v_floor: Real = float("-inf")  # mV; the potential does not fall below it
+    refractory: NonNegative = 5.0  # ms
+    adaptation: AdaptiveThreshold | None = None
+
+    def init(self, shape: tuple[int, ...]) -> Membrane:
+        """Membranes at the start of a presentation."""
+        return membrane.at(self.v_rest, shape)
+
+    def integrate(
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, key: Array
+    ) -> tuple[Membrane, Array]:
+        """One step; see `jsnn.types.Neuron`."""
+        del key
+        v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
+        v = jnp.maximum(v + jnp.where(state.refractory > 0, 0.0, current), self.v_floor)
+        return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
+
+    def fire(self, state: Membrane, spikes: Array) -> Membrane:
+        """Reset and refractoriness."""
+        return membrane.reset(state, spikes, self.v_reset, self.refractory)

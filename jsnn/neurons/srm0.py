@@ -1,0 +1,56 @@
+"""The spike-response model SRM0 with escape noise."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.neurons import membrane
+from jsnn.neurons.membrane import Membrane
+from jsnn.pytree import node, static
+from jsnn.ranges import Finite, NonNegative, Positive, Real
+
+
+@node
+class SRM0:
+    """Spike-response model with an exponential kernel and escape noise (Gerstner & Kistler 2002, §4.2 and §5.3).
+
+        v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + epsilon_0 * I
+        P(spike in dt) = 1 - exp(-rho dt),    rho = rho_0 * exp((v - v_threshold - theta) / delta)
+
+    Drawn as a noisy threshold: with E ~ Exp(1) the neuron crosses where v - v_threshold - theta >= delta * log(E / (rho_0 dt)),
+    which has that probability, and says by how much, as the tie-break needs. It does not fire while refractory, unless
+    `fires_in_refractory` (BindsNET's does).
+    """
+
+    tau_m: Positive = 100.0  # ms
+    v_rest: Finite = -65.0  # mV
+    v_threshold: Finite = -52.0  # mV
+    v_reset: Finite = -60.0  # mV
+    v_floor: Real = float("-inf")  # mV; the potential does not fall below it
+    refractory: NonNegative = 5.0  # ms
+    epsilon_0: Positive = 1.0  # gain of the input
+    rho_0: Positive = 1.0  # 1/ms, rate at the threshold
+    delta: Positive = 5.0  # mV, width of the threshold
+    fires_in_refractory: bool = static(False)
+    adaptation: AdaptiveThreshold | None = None
+
+    def init(self, shape: tuple[int, ...]) -> Membrane:
+        """Membranes at the start of a presentation."""
+        return membrane.at(self.v_rest, shape)
+
+    def integrate(
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, key: Array
+    ) -> tuple[Membrane, Array]:
+        """One step; see `jsnn.types.Neuron`."""
+        v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
+        v = jnp.maximum(v + jnp.where(state.refractory > 0, 0.0, self.epsilon_0 * current), self.v_floor)
+        noise = self.delta * jnp.log(jax.random.exponential(key, v.shape) / (self.rho_0 * dt))
+        excess = v - (self.v_threshold + theta) - noise
+        if not self.fires_in_refractory:
+            excess = jnp.where(state.refractory > 0, -jnp.inf, excess)
+        return Membrane(v=v, refractory=state.refractory - dt), excess
+
+    def fire(self, state: Membrane, spikes: Array) -> Membrane:
+        """Reset and refractoriness."""
+        return membrane.reset(state, spikes, self.v_reset, self.refractory)

@@ -1,0 +1,366 @@
+"""Figures from results, never from live objects: pure functions from records and arrays to figures.
+
+A *record* is one line of `results.jsonl`. Records of one cell (encoder, neuron, rule) that differ in nothing
+but the seed are drawn as a mean with its sample standard deviation (a rerun of a seed replaces the run before
+it); records that differ in anything else (study, size, overrides) are refused: their mean would mean nothing.
+The record ("none", "relu", "backprop") is the ANN, drawn as a reference.
+
+A `Figure` is built without pyplot and belongs to the caller alone. Records that cannot be drawn and arrays of
+the wrong shape raise `InputError`.
+"""
+
+import itertools
+import math
+import os
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import cm, lines, patches, patheffects, ticker
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from jsnn.errors import InputError
+
+Record = Mapping[str, Any]
+Cell = tuple[str, str, str]  # encoder, neuron, rule
+ANN: Cell = ("none", "relu", "backprop")
+SETTINGS = ("study", "dataset", "readout", "n_neurons", "batch_size", "n_steps", "n_train", "n_test")
+
+# What names are called, in the order they are drawn; names that are not here come last, as they are.
+ENCODERS = {"poisson": "Poisson", "bernoulli": "Bernoulli", "rank_order": "rank order"}
+ENCODERS |= {f"bindsnet_{name}": f"{label} (BindsNET)" for name, label in ENCODERS.items()}
+NEURONS = {"if": "IF", "lif": "LIF", "srm0": "SRM0", "adaptive_lif": "adaptive LIF", "relu": "ReLU"}
+RULES = {"stdp": "STDP", "weight_dependent_stdp": "weight-dependent STDP", "hebbian": "Hebbian"}
+OTHERS = {"none": "no encoder", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "nmnist": "N-MNIST"}
+LABELS = ENCODERS | NEURONS | RULES | OTHERS
+
+INK, MUTED, FAINT, ACCENT = "#1a1a1a", "#6b6b6b", "#c8c8c8", "#d55e00"
+COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#0072b2", "#56b4e9", "#8c6d1f")  # Okabe & Ito
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3)))
+CHANCE: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (2, 2))}
+BLUES = ["#f1f5f0", "#c4e4d4", "#7cc8c1", "#3a9dbd", "#2670a9", "#213f8a", "#10174f"]
+HEAT = LinearSegmentedColormap.from_list("jsnn", BLUES)  # lightness falls evenly: readable without colour
+STYLE: Any = {
+    "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "legend.fontsize": 9, "legend.frameon": False,
+    "figure.facecolor": "white", "figure.titlesize": 12, "figure.titleweight": "bold", "axes.titlesize": 10,
+    "axes.titlepad": 7, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "axes.axisbelow": True,
+    "axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e6e6e6", "grid.linewidth": 0.7,
+    "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "hatch.linewidth": 0.6, "savefig.dpi": 150,
+}  # fmt: skip
+PER_ROW = 3  # panels beside each other
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write `figure` to `path` (150 dpi; PNG unless the suffix says otherwise), whole or not at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with mpl.rc_context(STYLE):
+            figure.savefig(temporary, format=path.suffix[1:] or "png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+@mpl.rc_context(STYLE)
+def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] | None = None) -> Figure:
+    """The matrix: a panel for each encoder, neurons as rows, rules as columns, accuracy (%) in the cells.
+
+    Mean over seeds, ± sd where there are several; a cell without a record is hatched. The ANN is a line across
+    the colour bar and a number below. `published`, {(encoder, neuron, rule): accuracy 0-1} and maybe the ANN,
+    adds panels "as published" below those of jsnn.
+    """
+    ours = {cell: [run["test_accuracy"] for run in runs] for cell, runs in _cells(records).items()}
+    sources = {"jsnn": {cell: _summary(accuracies) for cell, accuracies in ours.items()}}
+    if published:
+        sources["as published"] = {cell: _summary([accuracy]) for cell, accuracy in published.items()}
+    encoders, neurons, rules, ann = _axes_of([cell for values in sources.values() for cell in values])
+    chunks = [encoders[i : i + PER_ROW] for i in range(0, len(encoders), PER_ROW)]
+    rows = [(name, chunk) for chunk in chunks for name in sources if {c[0] for c in sources[name]} & {*chunk}]
+
+    width, height = len(chunks[0]) * max(0.85 * len(rules), 1.5), len(rows) * (0.75 + 0.56 * len(neurons))
+    figure = Figure(figsize=(max(2.1 + width, 4.4), 1.0 + height), layout="constrained")
+    grid = figure.subplots(len(rows), len(chunks[0]), squeeze=False)
+    for panels, (name, chunk) in zip(grid, rows, strict=True):
+        for axes in panels[len(chunk) :]:
+            axes.remove()
+        for axes, encoder in zip(panels, chunk, strict=False):
+            cells = [[(encoder, neuron, rule) for rule in rules] for neuron in neurons]
+            _heat(axes, [[sources[name].get(cell, (math.nan, "")) for cell in row] for row in cells])
+            axes.set_title(_label(encoder))
+            axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(_label(rule), 10) for rule in rules])
+            axes.set_yticks(np.arange(len(neurons)) + 0.5, map(_label, neurons))
+            axes.tick_params(labelleft=encoder == chunk[0])
+        if published:
+            panels[0].set_ylabel(name, fontsize=10, fontweight="bold", labelpad=8)
+    notes = [_facts(records)] + ["hatched: no result"] * any(axes.patches for axes in figure.axes)
+    bar = _colour_bar(figure, figure.axes, Normalize(0, 100), "test accuracy (%)", max(height - 0.6, 1.2))
+    if ann:
+        found = {name: values[ANN] for name, values in sources.items() if ANN in values}
+        at = next(mean for mean, _ in found.values())
+        bar.axhline(at, color=ACCENT, linewidth=2.5)
+        bar.text(-0.3, at, "ANN", color=ACCENT, ha="right", va="center", fontsize=8)
+        told = (f"{' '.join(text.split())} % ({name})" for name, (_, text) in found.items())
+        notes.append(f"ANN: {', '.join(told)}")
+    return _titled(figure, "Test accuracy", *notes)
+
+
+@mpl.rc_context(STYLE)
+def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
+    """Training accuracy (%) against presentations: a panel for each encoder, colour = neuron, line = rule.
+
+    A point is the accuracy on the window of training images just presented, labels from the window before.
+    Several seeds: their mean, and a band of ± sd. `chance` (0-1) is marked; the ANN is in every panel.
+    """
+    cells = {cell: [r["curve"] for r in runs if r.get("curve")] for cell, runs in _cells(records).items()}
+    cells = {cell: curves for cell, curves in cells.items() if curves}
+    if not cells:
+        raise InputError("no record has a learning curve: `curve` should be [[presentations, accuracy], ...]")
+    encoders, neurons, rules, ann = _axes_of(list(cells))
+    colours = dict(zip(_ordered([*NEURONS, *neurons], NEURONS), itertools.cycle(COLOURS), strict=False))
+    dashes = dict(zip(_ordered([*RULES, *rules], RULES), itertools.cycle(DASHES), strict=False))
+
+    n_columns, n_rows = min(PER_ROW, len(encoders)), math.ceil(len(encoders) / PER_ROW)
+    figure = Figure(figsize=(2.4 + max(2.9 * n_columns, 3.6), 1.1 + 2.9 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(encoders) :]:
+        axes.remove()
+    for i, encoder in enumerate(encoders):
+        axes, lowest = grid.flat[i], i + n_columns >= len(encoders)
+        axes.axhline(100 * chance, label="chance", **CHANCE)
+        for cell, curves in cells.items():
+            if ann and cell == ANN:
+                _curve(axes, curves, "ANN", color=ACCENT, linewidth=2.2)
+            elif cell[0] == encoder:
+                _curve(axes, curves, " ".join(cell), color=colours[cell[1]], linestyle=dashes[cell[2]])
+        axes.set(title=_label(encoder), ylim=(0, 100), xlim=(0, None), xlabel="presentations" * lowest)
+        axes.set_ylabel("training accuracy (%)" if i % n_columns == 0 else "")
+        axes.tick_params(labelbottom=lowest)
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+
+    def key(label: str, **style: Any) -> lines.Line2D:
+        return lines.Line2D([], [], label=label, **style or {"linestyle": "none"})
+
+    handles = [key("neuron"), *(key(_label(name), color=colours[name], linewidth=2.5) for name in neurons)]
+    handles += [key(""), key("rule")]
+    handles += [key(textwrap.fill(_label(rule), 16), color=INK, linestyle=dashes[rule]) for rule in rules]
+    handles += [key(""), *[key("ANN", color=ACCENT)] * ann, key(f"chance ({100 * chance:g} %)", **CHANCE)]
+    legend = figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
+    for text in legend.get_texts():
+        text.set_fontweight("bold" if text.get_text() in ("neuron", "rule") else "normal")
+    return _titled(figure, "Learning curves", _facts(records))
+
+
+@mpl.rc_context(STYLE)
+def receptive_fields(
+    weights: ArrayLike, assignments: ArrayLike, shape: tuple[int, int] = (28, 28), by_label: bool = True
+) -> Figure:
+    """The sheet of fields: the weights onto each neuron as an image, with the neuron's label in its corner.
+
+    `weights` [n_pre, n] in mV, n_pre = shape[0] * shape[1]; `assignments` [n], the class of each neuron, -1
+    for a silent one (drawn in grey). Row by row, sorted by label (silent ones last) and then by neuron, or with
+    `by_label=False` by neuron alone. Colours go from 0, or the least weight, to the 99.8th percentile.
+    """
+    fields, labels, (height, width) = np.asarray(weights, float), np.asarray(assignments, int), shape
+    n, gap = labels.size, 2
+    if not n or fields.shape != (height * width, n) or labels.shape != (n,):
+        raise InputError(f"shapes {fields.shape}, {labels.shape}: expected ({height * width}, n) and (n,)")
+    ranks = np.where(labels < 0, labels.max() + 1, labels) * by_label
+    n_columns = math.ceil(math.sqrt(n))
+    n_rows = math.ceil(n / n_columns)
+    norm = Normalize(min(0.0, fields.min()), max(np.quantile(fields, 0.998), 1e-9))
+    side = float(np.clip(0.5 * n_columns, 3.6, 14.0))  # of the sheet, inches
+    points = 72 * side / n_columns  # width of a field
+
+    figure = Figure(figsize=(side + 0.9, side * n_rows / n_columns + 0.45), layout="constrained")
+    axes = figure.subplots()
+    sheet = np.ones((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap, 3))
+    for place, i in enumerate(np.argsort(ranks, kind="stable")):
+        y, x = (place // n_columns) * (height + gap), (place % n_columns) * (width + gap)
+        image = HEAT(norm(fields[:, i].reshape(shape)))[..., :3]
+        sheet[y : y + height, x : x + width] = image if labels[i] >= 0 else image.mean(axis=-1, keepdims=True)
+        text = axes.text(x + 0.05 * width, y + 0.03 * height, str(labels[i]) if labels[i] >= 0 else "–")
+        text.set(fontsize=min(0.27 * points, 11), fontweight="bold", va="top", in_layout=False)
+        text.set_path_effects([patheffects.withStroke(linewidth=min(0.06 * points, 2.5), foreground="white")])
+    axes.imshow(sheet, interpolation="nearest")
+    axes.set_axis_off()
+    _colour_bar(figure, axes, norm, "weight (mV)", 0.75 * side * n_rows / n_columns, fields.max())
+    return _titled(figure, f"{n} receptive field{'s' * (n > 1)}, {(labels < 0).sum()} silent")
+
+
+@mpl.rc_context(STYLE)
+def presentation(
+    input_raster: ArrayLike, output_spikes: ArrayLike, v: ArrayLike, threshold: ArrayLike, neuron: int,
+    dt: float = 1.0, label: int | str | None = None,
+) -> Figure:  # fmt: skip
+    """One presentation, seen from one neuron: input raster, output raster and its membrane, over time in ms.
+
+    `input_raster` bool [T, n_in]; `output_spikes` bool [T, n], where `neuron` is highlighted; `v` [T], its
+    potential after each step (mV); `threshold` [T] or a number (mV); `dt` in ms; `label`, what was presented.
+    """
+    inputs, outputs, v = np.asarray(input_raster, bool), np.asarray(output_spikes, bool), np.asarray(v, float)
+    if not (inputs.ndim == outputs.ndim == 2 and len(inputs) == len(outputs) == v.size > 0 and v.ndim == 1):
+        raise InputError(f"{inputs.shape}, {outputs.shape}, {v.shape}: expected [T, n_in], [T, n] and [T]")
+    if not 0 <= neuron < outputs.shape[1]:
+        raise InputError(f"neuron {neuron}: expected 0 to {outputs.shape[1] - 1}")
+    threshold, time = np.broadcast_to(np.asarray(threshold, float), v.shape), np.arange(v.size) * dt
+    mine = outputs[:, neuron]
+
+    figure = Figure(figsize=(8.0, 6.2), layout="constrained")
+    top, middle, bottom = figure.subplots(3, sharex=True, height_ratios=(1.25, 1.0, 1.25))
+    for axes, raster, name, size in ((top, inputs, "input", 2.5), (middle, outputs, "output", 9.0)):
+        step, index = np.nonzero(raster)
+        axes.scatter(time[step], index, s=size, color=INK if axes is top else MUTED, linewidth=0)
+        margin = 0.5 + 0.02 * raster.shape[1]
+        axes.set(ylim=(raster.shape[1] - 1 + margin, -margin), ylabel=f"{name} neuron")
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+        axes.set_title(f"{step.size:,} {name} spikes", loc="right", fontsize=8.5, color=MUTED)
+    middle.axhline(neuron, color=ACCENT, linewidth=0.8, alpha=0.35, zorder=0)
+    middle.scatter(time[mine], np.full(mine.sum(), neuron), s=20, color=ACCENT, linewidth=0)
+
+    bottom.plot(time, v, color=COLOURS[3], linewidth=1.3, label="membrane")
+    bottom.plot(time, threshold, color=INK, linewidth=1.1, linestyle=DASHES[1], label="threshold")
+    mark = threshold[mine] + 0.18 * max(np.ptp([v, threshold]), 1e-3)
+    bottom.vlines(time[mine], threshold[mine], mark, color=ACCENT, linewidth=1.5, label="spike")
+    bottom.set(ylabel="potential (mV)", xlabel="time (ms)", xlim=(-0.5 * dt, (v.size - 0.5) * dt))
+    bottom.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0, fontsize=8.5)
+    bottom.set_title(f"neuron {neuron}", loc="left", color=ACCENT)
+    return _titled(figure, "One presentation" + (f" of “{label}”" if label is not None else ""))
+
+
+@mpl.rc_context(STYLE)
+def confusion_matrix(confusion: ArrayLike, accuracy: float, title: str = "Confusion matrix") -> Figure:
+    """Which class is taken for which: rows true, columns predicted, the last one for "no answer".
+
+    `confusion` [c, c + 1]: counts, written where not zero, coloured by their share of the row; `accuracy` 0-1.
+    """
+    counts = np.asarray(confusion, int)
+    if counts.ndim != 2 or counts.shape[1] != len(counts) + 1:
+        raise InputError(f"confusion {counts.shape}: expected (c, c + 1), the last column for no answer")
+    n = len(counts)
+    figure = Figure(figsize=(1.8 + 0.52 * (n + 1), 1.4 + 0.45 * n), layout="constrained")
+    axes = figure.subplots()
+    _heat(axes, [[(100 * k / max(row.sum(), 1), str(k) if k else "") for k in row] for row in counts])
+    axes.axvline(n, color=INK, linewidth=1.2)
+    axes.set_xticks(np.arange(n + 1) + 0.5, [*map(str, range(n)), "none"])
+    axes.set_yticks(np.arange(n) + 0.5, map(str, range(n)))
+    axes.set(xlabel="predicted class", ylabel="true class")
+    _colour_bar(figure, axes, Normalize(0, 100), "share of the true class (%)", 0.45 * n)
+    return _titled(figure, title, f"accuracy {100 * accuracy:.1f} % of {counts.sum():,}")
+
+
+def _cells(records: Sequence[Record]) -> dict[Cell, list[Record]]:
+    """The records of each cell, one for each seed; InputError if they differ in anything but the seed."""
+    cells: dict[Cell, dict[Any, Record]] = {}
+    for record in records:
+        cell = (record["encoder"], record["neuron"], record["rule"])
+        runs = cells.setdefault(cell, {})
+        new, old = _settings(record), _settings(next(iter(runs.values()), record))
+        if differ := [f"{key} {old.get(key)!r} and {new.get(key)!r}" for key in {**old, **new} if old.get(key) != new.get(key)]:
+            raise InputError(f"{'/'.join(cell)}: records differ in more than the seed: {'; '.join(differ)}")
+        runs[record.get("seed")] = record
+    if not cells:
+        raise InputError("no records to draw: results.jsonl is empty, or nothing in it was selected")
+    return {cell: list(runs.values()) for cell, runs in cells.items()}
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """All that two records must share to be averaged: their settings, whatever the seed."""
+    overrides = (record.get("overrides") or {}).items()
+    settings = {key: record.get(key) for key in SETTINGS}
+    return settings | {key: value for key, value in overrides if key.split(".")[-1] != "seed"}
+
+
+def _axes_of(cells: Sequence[Cell]) -> tuple[list[str], list[str], list[str], bool]:
+    """The encoders, neurons and rules of the cells in their order, and whether the ANN stands beside them."""
+    spiking = [cell for cell in cells if cell != ANN]  # the ANN alone is a cell like any other
+    encoders, neurons, rules = zip(*(spiking or cells), strict=True)
+    ordered = _ordered(encoders, ENCODERS), _ordered(neurons, NEURONS), _ordered(rules, RULES)
+    return *ordered, bool(spiking) and ANN in cells
+
+
+def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Each name once, known ones in their fixed order, others after them by name."""
+    unique = set(names)
+    return [name for name in known if name in unique] + sorted(unique.difference(known))
+
+
+def _label(name: str) -> str:
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def _summary(accuracies: Sequence[float]) -> tuple[float, str]:
+    """The mean over seeds in percent, and what is written: `82.9`, or `82.9 ± 0.4` on two lines."""
+    percent = 100 * np.array(accuracies)
+    spread = f"\n± {percent.std(ddof=1):.1f}" if len(percent) > 1 else ""
+    return float(percent.mean()), f"{percent.mean():.1f}{spread}"
+
+
+def _heat(axes: Axes, cells: Sequence[Sequence[tuple[float, str]]]) -> None:
+    """Cells (percent, text), row 0 on top; NaN is hatched."""
+    percent = np.array([[value for value, _ in row] for row in cells])
+    masked = np.ma.masked_invalid(percent)
+    axes.pcolormesh(masked, cmap=HEAT, vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
+    for (i, j), value in np.ndenumerate(percent):
+        if np.isnan(value):
+            style = {"fill": False, "hatch": "////", "edgecolor": FAINT, "linewidth": 0}
+            axes.add_patch(patches.Rectangle((j + 0.03, i + 0.03), 0.94, 0.94, **style))
+        else:
+            ink = "white" if value > 52 else INK
+            axes.text(j + 0.5, i + 0.5, cells[i][j][1], ha="center", va="center", color=ink, linespacing=1.25)
+    axes.set(xlim=(0, percent.shape[1]), ylim=(percent.shape[0], 0))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _colour_bar(figure: Figure, beside: Any, norm: Any, label: str, length: float, top: float = 0) -> Axes:
+    """A colour bar of `length` inches, pointed where `top`, the greatest value, is beyond its end."""
+    place: Any = {"fraction": 0.2 / figure.get_figwidth(), "aspect": length / 0.17, "pad": 0.02}
+    place |= {"extend": "max" if top > norm.vmax else "neither", "extendfrac": 0.03, "shrink": 0.9}
+    bar = figure.colorbar(cm.ScalarMappable(norm, HEAT), ax=beside, label=label, **place)
+    bar.outline.set_visible(False)
+    return bar.ax
+
+
+def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, **line: Any) -> None:
+    """The mean of the curves of several seeds where all of them have a point, with a band of ± sd."""
+    points = [{at: 100 * accuracy for at, accuracy in curve} for curve in curves]
+    x = sorted(set(points[0]).intersection(*points))
+    y = np.array([[curve[at] for at in x] for curve in points])
+    mean, sd = y.mean(axis=0), y.std(axis=0, ddof=min(1, len(y) - 1))
+    axes.plot(x, mean, label=label, marker="o" if len(x) == 1 else None, markersize=4, **line)
+    if len(y) > 1:
+        axes.fill_between(x, mean - sd, mean + sd, color=line["color"], alpha=0.18, linewidth=0)
+
+
+def _facts(records: Sequence[Record]) -> str:
+    """What the spiking records share, for the line below a figure: data, size, images, seeds."""
+    cells = _cells(records)
+    spiking = [runs for cell, runs in cells.items() if cell != ANN] or list(cells.values())
+    facts = []
+    for key, form in (("dataset", "{}"), ("n_neurons", "{:,} neurons"), ("n_train", "{:,} training images")):
+        values = {run.get(key) for runs in spiking for run in runs}
+        facts += [form.format(LABELS.get(value, value)) for value in values if value and len(values) == 1]
+    seeds = sorted({len(runs) for runs in spiking})
+    facts += [f"mean ± sd of {'–'.join(map(str, seeds))} seeds"] * (seeds[-1] > 1)
+    return " · ".join(facts)
+
+
+def _titled(figure: Figure, title: str, *notes: str) -> Figure:
+    """Title top left; notes bottom left, in small print."""
+    figure.suptitle(title, x=0.01, ha="left")
+    if text := " · ".join(note for note in notes if note):
+        text = textwrap.fill(text, int(14 * figure.get_figwidth()))
+        figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color=MUTED)
+    return figure

@@ -1,0 +1,17 @@
+"""The range of a number, beside the number: types for the fields of nodes.
+
+`jsnn.config` enforces them where a user's numbers enter. Inside a compiled program the same fields hold traced arrays.
+"""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+from pydantic import AllowInfNan
+
+Finite = Annotated[float, AllowInfNan(False)]
+Positive = Annotated[float, AllowInfNan(False), Gt(0)]
+NonNegative = Annotated[float, AllowInfNan(False), Ge(0)]
+Probability = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
+Real = Annotated[float, AllowInfNan(True)]  # a bound: infinite means "none"
+Count = Annotated[int, Ge(1)]
+Seed = Annotated[int, Ge(0)]

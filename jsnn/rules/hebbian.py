@@ -1,0 +1,33 @@
+"""Hebbian plasticity."""
+
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.trace import Trace
+from jsnn.ranges import NonNegative, Real
+
+
+@node
+class Hebbian:
+    """Spikes that are close in time strengthen the synapse, whichever came first (BindsNET's Hebbian):
+
+        at a presynaptic spike    dw = +eta_pre * post
+        at a postsynaptic spike   dw = +eta_post * pre
+
+    Only the bounds and the normalisation of the columns keep the weights finite.
+    """
+
+    eta_pre: NonNegative = 1e-4
+    eta_post: NonNegative = 1e-2
+    w_min: Real = 0.0
+    w_max: Real = 1.0
+    pre_trace: Trace = Trace()
+    post_trace: Trace = Trace()
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a presynaptic spike."""
+        return self.eta_pre * post
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a postsynaptic spike."""
+        return self.eta_post * pre

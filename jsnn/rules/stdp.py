@@ -1,0 +1,34 @@
+"""Pair-based spike-timing-dependent plasticity."""
+
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.trace import Trace
+from jsnn.ranges import NonNegative, Real
+
+
+@node
+class STDP:
+    """Pair STDP with nearest-spike traces (Morrison, Diesmann & Gerstner 2008, §4.1; BindsNET's PostPre):
+
+        at a presynaptic spike    dw = -eta_pre * post
+        at a postsynaptic spike   dw = +eta_post * pre
+
+    A postsynaptic spike k steps after a presynaptic one adds eta_post * exp(-k dt / tau_pre); a presynaptic spike k steps
+    after a postsynaptic one takes eta_pre * exp(-k dt / tau_post). Spikes of both in the same step count in both.
+    """
+
+    eta_pre: NonNegative = 1e-4  # depression
+    eta_post: NonNegative = 1e-2  # potentiation
+    w_min: Real = 0.0
+    w_max: Real = 1.0
+    pre_trace: Trace = Trace()
+    post_trace: Trace = Trace()
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a presynaptic spike."""
+        return -self.eta_pre * post
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a postsynaptic spike."""
+        return self.eta_post * pre

@@ -1,0 +1,33 @@
+"""STDP with soft bounds."""
+
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.trace import Trace
+from jsnn.ranges import Finite, NonNegative
+
+
+@node
+class WeightDependentSTDP:
+    """Pair STDP whose steps shrink towards the bounds (Gütig et al. 2003 with mu = 1; BindsNET's WeightDependentPostPre):
+
+        at a presynaptic spike    dw = -eta_pre * post * (w - w_min)
+        at a postsynaptic spike   dw = +eta_post * pre * (w_max - w)
+
+    Both use the weight before the step. The bounds must be finite.
+    """
+
+    eta_pre: NonNegative = 1e-4  # depression
+    eta_post: NonNegative = 1e-2  # potentiation
+    w_min: Finite = 0.0
+    w_max: Finite = 1.0
+    pre_trace: Trace = Trace()
+    post_trace: Trace = Trace()
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a presynaptic spike."""
+        return -self.eta_pre * post * (w - self.w_min)
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a postsynaptic spike."""
+        return self.eta_post * pre * (self.w_max - w)

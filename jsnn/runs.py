@@ -1,0 +1,366 @@
+"""A run: one study in one directory, from its config to the last line of results.jsonl, through any number of interruptions.
+
+    DIR/config.json      the study as it was started: what --resume is compared with
+    DIR/results.jsonl    one line a finished trial, in the order of the study
+    DIR/state/<lane>/    checkpoints of each lane; the last one holds the trained networks
+
+Whatever is killed here goes on from the last checkpoint and writes the same bytes, but for the clock readings in
+`CLOCK_FIELDS` (which `clock=False` leaves out).
+"""
+
+import dataclasses
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+
+import jsnn
+from jsnn import checkpoint, config, readout, results, study
+from jsnn.config import Config, Entry
+from jsnn.data import Dataset
+from jsnn.errors import InputError
+from jsnn.learners import ann
+from jsnn.network import Learned
+from jsnn.study import Answers, Lane, LaneState, Schedule
+
+CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
+
+
+class Observer(Protocol):
+    """Who watches a run: every method may do nothing."""
+
+    def lane(self, number: int, entries: Sequence[Entry], presentations: int) -> None:
+        """A lane begins: its trials, and how many presentations are still to come."""
+        ...
+
+    def progress(self, n: int) -> None:
+        """`n` more presentations are done."""
+        ...
+
+    def interim(self, entry: Entry, accuracy: float) -> None:
+        """A trial's accuracy in the training window just finished."""
+        ...
+
+    def finished(self, record: dict[str, Any]) -> None:
+        """A trial's result."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Something went wrong that the run survives."""
+        ...
+
+
+def schedule_of(cfg: Config, data: Dataset) -> Schedule:
+    """How many images are shown. Raises InputError for more than there are."""
+    n_train = cfg.data.n_train or len(data.train_labels)
+    n_assign = cfg.data.n_assign or min(n_train, 10_000)
+    n_test = cfg.data.n_test or len(data.test_labels)
+    if cfg.run.batch_size > n_train:
+        raise InputError(f"run.batch_size = {cfg.run.batch_size}: it should be at most the {n_train} training images")
+    if cfg.ann is not None and cfg.ann.batch_size > n_train:
+        raise InputError(f"ann.batch_size = {cfg.ann.batch_size}: it should be at most the {n_train} training images")
+    if n_assign > n_train:
+        raise InputError(f"data.n_assign = {n_assign}: it should be at most the {n_train} training images")
+    return Schedule(n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=cfg.run.epochs, windows=cfg.run.curve_points)
+
+
+def fingerprint(data: Dataset, schedule: Schedule) -> str:
+    """SHA-256 of the images and labels that a run uses."""
+    digest = hashlib.sha256()
+    for array in (
+        data.train_images[: schedule.n_train],
+        data.train_labels[: schedule.n_train],
+        data.test_images[: schedule.n_test],
+        data.test_labels[: schedule.n_test],
+    ):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> None:
+    """Make the run's directory, or check that it holds this very study. Raises InputError."""
+    path = out / "config.json"
+    now = {"tables": cfg.tables, "data_sha256": data_hash}
+    if not path.exists():
+        if resume:
+            raise InputError(f"--resume: there is no run in {out}; leave out --resume to start one")
+        if out.exists() and any(out.iterdir()):
+            raise InputError(f"{out} is not empty and holds no run; choose another --out")
+        results.write_whole(path, (json.dumps(now, indent=1) + "\n").encode())
+        return
+    if not resume:
+        raise InputError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
+    try:
+        before = config.flatten(json.loads(path.read_text()))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); choose another --out") from None
+    after = config.flatten(json.loads(json.dumps(now)))
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) != after.get(key):
+            name = key.removeprefix("tables.")
+            raise InputError(
+                f"--resume: {name} is {after.get(key, 'not set')!r} now and was {before.get(key, 'not set')!r} "
+                f"when the run in {out} was started; put it back, or choose another --out"
+            )
+
+
+class CompileClock:
+    """Seconds that JAX has spent tracing and compiling, from its own monitoring events."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+
+    def _listen(self, event: str, seconds: float, **_: Any) -> None:
+        if event.startswith("/jax/core/compile/"):
+            self.seconds += seconds
+
+
+def environment() -> dict[str, Any]:
+    """What a record says of where it was made."""
+    commit = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    device = jax.devices()[0]
+    return {
+        "jsnn": jsnn.__version__,
+        "jax": version("jax"),
+        "device": f"{device.platform}:{device.device_kind}",
+        "git_commit": commit.stdout.strip() or None,
+    }
+
+
+def config_hash(cfg: Config) -> str:
+    """The first 12 digits of the SHA-256 of a study's tables."""
+    return hashlib.sha256(json.dumps(cfg.tables, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def record(
+    cfg: Config,
+    entry: Entry,
+    data: Dataset,
+    schedule: Schedule,
+    answers: Answers,
+    curve: Sequence[tuple[int, float]],
+    clock: dict[str, float],
+    where: dict[str, Any],
+) -> dict[str, Any]:
+    """The line of results.jsonl of one trial."""
+    inputs, network = entry.trial.inputs, entry.trial.network
+    lateral = answers.output_spikes * (network.n_neurons - 1)
+    return {
+        "study": cfg.study,
+        "dataset": data.name,
+        "encoder": entry.encoder,
+        "neuron": entry.neuron,
+        "rule": entry.rule,
+        "seed": inputs.seed,
+        "n_neurons": network.n_neurons,
+        "batch_size": inputs.batch_size,
+        "n_steps": inputs.n_steps,
+        "n_train": schedule.n_train * schedule.epochs,
+        "n_assign": schedule.n_assign,
+        "n_test": schedule.n_test,
+        "readout": cfg.run.readout,
+        "test_accuracy": answers.accuracy[cfg.run.readout],
+        "readouts": answers.accuracy,
+        "confusion": answers.confusion[cfg.run.readout],
+        "curve": [list(point) for point in curve],
+        "overrides": entry.overrides,
+        "silent_neurons": int(np.sum(answers.labels < 0)),
+        "input_spikes": answers.input_spikes,
+        "output_spikes": answers.output_spikes,
+        "synaptic_operations": answers.input_spikes * network.n_neurons + lateral,
+        **clock,
+        **where,
+        "config_hash": config_hash(cfg),
+    }
+
+
+def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, Any], clock: bool) -> dict[str, Any]:
+    """Train the ANN of the study and make its line, in the words of the other lines."""
+    assert cfg.ann is not None
+    compiled, began = CompileClock(), time.perf_counter()
+    predictions, curve = ann.train(cfg.ann, data, schedule.n_train, schedule.n_test, lambda n: None)
+    seconds = time.perf_counter() - began
+    confusion = np.asarray(readout.confusion(data.test_labels[: schedule.n_test], predictions)).tolist()
+    accuracy = float(np.mean(predictions == data.test_labels[: schedule.n_test]))
+    n_train, n_input = schedule.n_train * cfg.ann.epochs, data.train_images.shape[1]
+    times = {
+        "presentations_per_second": n_train / max(seconds - compiled.seconds, 1e-9),
+        "compile_seconds": compiled.seconds,
+        "run_seconds": seconds,
+    }
+    return {
+        "study": cfg.study,
+        "dataset": data.name,
+        "encoder": "none",
+        "neuron": "relu",
+        "rule": "backprop",
+        "seed": cfg.ann.seed,
+        "n_neurons": cfg.ann.n_hidden,
+        "batch_size": cfg.ann.batch_size,
+        "n_steps": 1,
+        "n_train": n_train,
+        "n_assign": 0,
+        "n_test": schedule.n_test,
+        "readout": "argmax",
+        "test_accuracy": accuracy,
+        "readouts": {"argmax": accuracy},
+        "confusion": confusion,
+        "curve": [list(point) for point in curve],
+        "overrides": {},
+        "silent_neurons": 0,
+        "input_spikes": None,
+        "output_spikes": None,
+        "synaptic_operations": float(cfg.ann.n_hidden * (n_input + readout.N_CLASSES)),  # multiply-accumulates
+        **(times if clock else {}),
+        **where,
+        "config_hash": config_hash(cfg),
+    }
+
+
+def _meta(state: LaneState) -> dict[str, Any]:
+    return {"window": state.window, "curves": state.curves, "timed": state.timed}
+
+
+def _arrays(state: LaneState) -> dict[str, Any]:
+    return {"learned": list(state.learned), "labels": list(state.labels)}
+
+
+def _state(like: LaneState, arrays: dict[str, Any], meta: dict[str, Any]) -> LaneState:
+    curves = [[[(int(n), float(a)) for n, a in curve] for curve in cell] for cell in meta["curves"]]
+    return dataclasses.replace(
+        like,
+        learned=tuple(arrays["learned"]),
+        labels=tuple(np.asarray(x) for x in arrays["labels"]),
+        curves=curves,
+        timed=[(int(n), float(s)) for n, s in meta["timed"]],
+        window=meta["window"],
+    )
+
+
+def lane_directory(out: Path, number: int) -> Path:
+    """Where a lane's checkpoints are."""
+    return out / "state" / f"lane-{number:03d}"
+
+
+def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]) -> LaneState | None:
+    """The newest whole state of a lane, or None."""
+    like = study.start(lane)
+    restored = checkpoint.restore(lane_directory(out, number), _arrays(like), warn)
+    return None if restored is None else _state(like, restored[1], restored[2])
+
+
+def run(
+    cfg: Config, data: Dataset, out: Path, observer: Observer, resume: bool = False, clock: bool = True
+) -> list[dict[str, Any]]:
+    """Run a study to its end, from its start or (`resume`) from wherever it was left; returns all its records.
+
+    Raises InputError for a directory that holds another run, or that cannot be written.
+    """
+    schedule = schedule_of(cfg, data)
+    open_run(out, cfg, fingerprint(data, schedule), resume)
+    where, compiled = environment(), CompileClock()
+    path = out / "results.jsonl"
+    written = results.read(path)
+    lanes = study.plan([entry.trial for entry in cfg.entries])
+    n_done = 0
+    for number, lane in enumerate(lanes):
+        entries = [cfg.entries[i] for cell in lane.cells for i in cell.index]
+        n_done += len(entries)
+        if len(written) >= n_done:
+            for line in written[n_done - len(entries) : n_done]:
+                observer.finished(line)
+            continue
+        new = _run_lane(cfg, data, schedule, out, number, lane, entries, observer, compiled, where, clock)
+        results.append(path, new)
+        written += new
+        for line in new:
+            observer.finished(line)
+    if cfg.ann is not None:
+        if len(written) == n_done:
+            new = [ann_record(cfg, data, schedule, where, clock)]
+            results.append(path, new)
+            written += new
+        observer.finished(written[-1])
+    return written
+
+
+def _run_lane(
+    cfg: Config,
+    data: Dataset,
+    schedule: Schedule,
+    out: Path,
+    number: int,
+    lane: Lane,
+    entries: Sequence[Entry],
+    observer: Observer,
+    compiled: CompileClock,
+    where: dict[str, Any],
+    clock: bool,
+) -> list[dict[str, Any]]:
+    state = restore_lane(out, number, lane, observer.warn) or study.start(lane)
+    began, compiled_before = time.perf_counter(), compiled.seconds
+    total = schedule.n_train * schedule.epochs
+    done = min(total, state.window * -(-schedule.n_train // schedule.windows))
+    observer.lane(number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test))
+    saved = time.monotonic()
+
+    def save(state: LaneState) -> None:
+        checkpoint.save(lane_directory(out, number), state.window, _arrays(state), _meta(state))
+
+    def on_window(state: LaneState) -> None:
+        nonlocal saved
+        points = [curve[-1][1] for cell in state.curves for curve in cell if curve]
+        for entry, accuracy in zip(entries, points, strict=False):
+            observer.interim(entry, accuracy)
+        if time.monotonic() - saved >= cfg.run.checkpoint_seconds:
+            save(state)
+            saved = time.monotonic()
+
+    state = study.train(lane, data, schedule, state, observer.progress, on_window)
+    save(state)
+    answers = study.answer(lane, data, schedule, state.learned, observer.progress)
+    seconds, compile_seconds = time.perf_counter() - began, compiled.seconds - compiled_before
+    lines = []
+    for c, cell in enumerate(lane.cells):
+        for g, i in enumerate(cell.index):
+            presentations, train_seconds = state.timed[c]
+            times = {
+                "presentations_per_second": presentations / train_seconds if presentations else None,
+                "compile_seconds": compile_seconds / len(entries),
+                "run_seconds": seconds / len(entries),
+            }
+            lines.append(
+                record(
+                    cfg, cfg.entries[i], data, schedule, answers[c][g], state.curves[c][g], times if clock else {}, where
+                )
+            )
+    return lines
+
+
+def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[Lane], list[Sequence[Learned]]]:
+    """The study of a run and its trained networks, a lane. Raises InputError where there are none."""
+    path = out / "config.json"
+    if not path.exists():
+        raise InputError(f"{out} holds no run: there is no {path}")
+    cfg = config.parse(json.loads(path.read_text())["tables"])
+    lanes = study.plan([entry.trial for entry in cfg.entries])
+    learned = []
+    for number, lane in enumerate(lanes):
+        state = restore_lane(out, number, lane, warn)
+        if state is None:
+            raise InputError(f"{lane_directory(out, number)} holds no trained network; go on with --resume first")
+        learned.append(state.learned)
+    return cfg, lanes, learned

@@ -1,0 +1,1 @@
+"""Engines: ways to compute what a presentation does. `dense` is the definition."""

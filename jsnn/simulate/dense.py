@@ -1,0 +1,93 @@
+"""The dense engine: the definition of what a presentation does, as a `lax.scan` over its time steps."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.network import Fast, Learned, Network
+from jsnn.pytree import node
+from jsnn.simulate.plasticity import change
+
+
+@node
+class Recording:
+    """What happened in every step, for pictures and for comparing engines."""
+
+    spikes: Array  # bool[n_steps, batch, n_neurons]
+    v: Array  # mV, [n_steps, batch, n_neurons], after resets
+
+
+def delayed(raster: Array) -> Array:
+    """The raster one step later: what arrives in each step."""
+    return jnp.concatenate([jnp.zeros_like(raster[:1]), raster[:-1]])
+
+
+def present(
+    network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
+) -> tuple[Learned, Array, Recording]:
+    """Present a batch, with plasticity: `raster` bool[n_steps, batch, n_input] -> what was learned, and the counts.
+
+    Per step: drive from the input spikes of the step before; membranes, tie-break, resets; theta; traces; rule; bounds.
+    After the last step: theta's decay over the presentations (if that is its clock), normalisation of the columns.
+
+    `valid` bool[batch] marks the real presentations of a batch that is not full: the others stay silent.
+    Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs nothing
+    where it is not used).
+    """
+    n_steps, batch, _ = raster.shape
+    rule, adaptation = network.rule, network.neuron.adaptation
+    n_valid = jnp.sum(valid).astype(jnp.float32)
+
+    def step(carry, inputs):
+        weights, theta, fast, pre, post, fired = carry
+        arriving, s_pre, t = inputs
+        if adaptation is not None:
+            theta = adaptation.decay_step(theta, dt)
+        fast, was_reset = network.step(fast, arriving.astype(weights.dtype) @ weights, theta, dt, jax.random.fold_in(key, t))
+        fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
+        if adaptation is not None:
+            theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
+        pre = rule.pre_trace.step(pre, s_pre, dt)
+        post = rule.post_trace.step(post, fast.spikes, dt)
+        fired = fired | fast.spikes
+        dw = change(
+            rule, weights, s_pre, fast.spikes, pre, post, network.reduction, n_valid, jnp.sum(fired, axis=0)
+        )
+        weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
+        return (weights, theta, fast, pre, post, fired), Recording(spikes=fast.spikes, v=fast.neuron.v)
+
+    raster = raster & valid[:, None]
+    silent = jnp.zeros((batch, network.n_neurons), bool)
+    start = (
+        learned.weights,
+        learned.theta,
+        network.reset(batch),
+        jnp.zeros(raster.shape[1:]),
+        jnp.zeros(silent.shape),
+        silent,
+    )
+    (weights, theta, *_), recording = jax.lax.scan(step, start, (delayed(raster), raster, jnp.arange(n_steps)))
+    if adaptation is not None:
+        theta = adaptation.decay_presentations(theta, n_valid, n_steps * dt)
+    counts = jnp.sum(recording.spikes, axis=0, dtype=jnp.float32)
+    return Learned(weights=network.normalise(weights), theta=theta), counts, recording
+
+
+def respond(network: Network, learned: Learned, raster: Array, dt: Array | float, key: Array) -> tuple[Array, Recording]:
+    """Present a batch to the frozen network: counts `float32[batch, n_neurons]`, and a `Recording`.
+
+    The weights do not change, so the drive of the whole presentation is one matrix product.
+    """
+    n_steps, batch, n_input = raster.shape
+    arriving = delayed(raster).reshape(-1, n_input).astype(learned.weights.dtype)
+    drive = (arriving @ learned.weights).reshape(n_steps, batch, -1)
+
+    def step(fast: Fast, inputs):
+        drive, t = inputs
+        fast, _ = network.step(fast, drive, learned.theta, dt, jax.random.fold_in(key, t))
+        return fast, Recording(spikes=fast.spikes, v=fast.neuron.v)
+
+    _, recording = jax.lax.scan(step, network.reset(batch), (drive, jnp.arange(n_steps)))
+    return jnp.sum(recording.spikes, axis=0, dtype=jnp.float32), recording

@@ -1,0 +1,287 @@
+"""Studies: many trials, grouped so that each program is compiled once and each input raster is drawn once.
+
+    trials  --same structure-->  cells   (one program; its trials' numbers are stacked, [n_trials, ...])
+    cells   --same inputs----->  lanes   (one stream of rasters, shown to several networks)
+
+A lane is the unit of work: its cells train in lockstep, window by window, then answer. Its state between two windows is
+all there is to save (`LaneState`).
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsnn import readout, trial
+from jsnn.data import Dataset
+from jsnn.network import Learned
+from jsnn.trial import ASSIGN, TEST, TRAIN, Inputs, Trial
+
+BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
+EVAL_BATCH = 64  # presentations that a frozen network answers at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """Trials of one structure: the stacked numbers, and which trials of the study they are."""
+
+    trials: Trial  # leaves [n_trials, ...]
+    index: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+    """Cells that see the same inputs."""
+
+    inputs: Inputs  # leaves [n_trials, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """How much is shown: the whole of `n_train` images `epochs` times, in windows of which each is a point of the curve."""
+
+    n_train: int
+    n_assign: int
+    n_test: int
+    epochs: int = 1
+    windows: int = 20  # an epoch
+
+
+@dataclasses.dataclass
+class LaneState:
+    """Everything a lane needs to go on after a window."""
+
+    learned: tuple[Learned, ...]  # a cell; leaves [n_trials, ...]
+    labels: tuple[np.ndarray, ...]  # int32[n_trials, n_neurons] of the window before, -1 at first
+    curves: list[list[list[tuple[int, float]]]]  # [cell][trial] -> (presentations, accuracy in the window)
+    timed: list[tuple[int, float]]  # presentations and seconds, a cell, but for each run's first block: it may compile
+    window: int = 0
+
+
+def stack(trees: Sequence[Any]) -> Any:
+    """Trees of one structure -> one tree whose leaves have a leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
+
+
+def take(tree: Any, i: int) -> Any:
+    """One of the stacked trees."""
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def plan(trials: Sequence[Trial]) -> list[Lane]:
+    """Group trials into cells and cells into lanes, in order of first appearance."""
+    by_structure: dict[Any, list[int]] = {}
+    for i, t in enumerate(trials):
+        by_structure.setdefault(jax.tree.structure(t), []).append(i)
+    lanes: dict[Any, list[Cell]] = {}
+    for index in by_structure.values():
+        cell = Cell(trials=stack([trials[i] for i in index]), index=tuple(index))
+        leaves, structure = jax.tree.flatten(cell.trials.inputs)
+        lanes.setdefault((structure, *(np.asarray(leaf).tobytes() for leaf in leaves)), []).append(cell)
+    return [Lane(inputs=cells[0].trials.inputs, cells=tuple(cells)) for cells in lanes.values()]
+
+
+def over_trials(f: Callable[..., Any], *stacked: Any) -> Any:
+    """f for each trial of a cell, as one program: one after the other on a CPU (a vmap was measured to be half as fast there,
+    for want of cache), all at once on an accelerator."""
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(lambda arguments: f(*arguments), stacked)
+    return jax.vmap(f)(*stacked)
+
+
+def _init(trials: Trial) -> Learned:
+    return over_trials(trial.init, trials)
+
+
+def _order(inputs: Inputs, epoch: Array, n: int) -> Array:
+    return over_trials(lambda i: trial.order(i, epoch, n), inputs)
+
+
+def _encode(inputs: Inputs, purpose: int, images: Array, index: Array, first: Array) -> Array:
+    return over_trials(lambda i, rows: trial.encode(i, purpose, images, rows, first), inputs, index)
+
+
+def _train(trials: Trial, learned: Learned, rasters: Array, index: Array, first: Array) -> tuple[Learned, Array]:
+    return over_trials(lambda *a: trial.train(*a, first), trials, learned, rasters, index)
+
+
+def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: int, first: Array) -> Array:
+    return over_trials(lambda *a: trial.respond(*a, purpose, first), trials, learned, rasters)
+
+
+def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, Array]:
+    """A window's answers int32[n_trials, n] by the labels of the window before, and the labels that it gives itself."""
+
+    def one(counts, labels, shown, before):
+        old = readout.Assignment(response=jnp.zeros((readout.N_CLASSES, counts.shape[1])), label=before)
+        return readout.all_activity(old, counts), readout.assign(counts, labels, shown).label
+
+    return jax.vmap(one)(counts, labels, shown, before)
+
+
+def start(lane: Lane) -> LaneState:
+    """Untrained networks."""
+    n_trials = len(lane.cells[0].index)
+    learned = tuple(jax.jit(_init)(cell.trials) for cell in lane.cells)
+    return LaneState(
+        learned=learned,
+        labels=tuple(np.full(x.theta.shape, -1, np.int32) for x in learned),
+        curves=[[[] for _ in range(n_trials)] for _ in lane.cells],
+        timed=[(0, 0.0) for _ in lane.cells],
+    )
+
+
+def blocks(index: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Cut [n_trials, n] into blocks [n_trials, size], the last one filled up with -1."""
+    for i in range(0, index.shape[1], size):
+        part = index[:, i : i + size]
+        yield np.pad(part, ((0, 0), (0, size - part.shape[1])), constant_values=-1)
+
+
+def train(
+    lane: Lane,
+    data: Dataset,
+    schedule: Schedule,
+    state: LaneState,
+    on_progress: Callable[[int], None],
+    on_window: Callable[[LaneState], None],
+) -> LaneState:
+    """Train a lane from `state` to the end of the schedule.
+
+    `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state.
+    """
+    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
+    images = jnp.asarray(data.train_images[: schedule.n_train])
+    batch = inputs.batch_size
+    n_batches = max(1, BLOCK // (batch * n_trials))
+    window = -(-schedule.n_train // schedule.windows)
+    window = -(-window // batch) * batch  # whole batches
+    per_epoch = -(-schedule.n_train // window)
+    warm = False
+    order_of: tuple[int, np.ndarray] | None = None
+    while state.window < per_epoch * schedule.epochs:
+        epoch, w = divmod(state.window, per_epoch)
+        if order_of is None or order_of[0] != epoch:
+            order = np.asarray(jax.jit(_order, static_argnums=2)(inputs, epoch, schedule.n_train))
+            order_of = epoch, order
+        shown = order_of[1][:, w * window : (w + 1) * window]
+        first = epoch * schedule.n_train + w * window
+        counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
+        learned, timed = list(state.learned), list(state.timed)
+        for block in blocks(shown, n_batches * batch):
+            index = block.reshape(n_trials, n_batches, batch)
+            rasters = jax.jit(_encode, static_argnums=1)(inputs, TRAIN, images, index, first)
+            for c, cell in enumerate(lane.cells):
+                began = time.perf_counter()
+                learned[c], out = jax.jit(_train)(cell.trials, learned[c], rasters, index, first)
+                counts[c].append(np.asarray(out).reshape(n_trials, n_batches * batch, -1))
+                seconds, n = time.perf_counter() - began, n_trials * int(np.sum(block[0] >= 0))
+                if warm:
+                    timed[c] = timed[c][0] + n, timed[c][1] + seconds
+                on_progress(n)
+            first += n_batches * batch
+            warm = True
+        truth = data.train_labels[shown]
+        state = dataclasses.replace(state, learned=tuple(learned), timed=timed, window=state.window + 1)
+        _score(state, counts, truth, window, epoch * schedule.n_train + min((w + 1) * window, schedule.n_train))
+        on_window(state)
+    return state
+
+
+def _score(state: LaneState, counts: list[list[np.ndarray]], truth: np.ndarray, window: int, seen: int) -> None:
+    """Add this window's point to the learning curves: its accuracy by the labels of the window before."""
+    n = truth.shape[1]
+    padded = np.pad(truth, ((0, 0), (0, window - n)), constant_values=-1)
+    labels = []
+    for c, parts in enumerate(counts):
+        window_counts = np.concatenate(parts, axis=1)[:, :n]
+        window_counts = np.pad(window_counts, ((0, 0), (0, window - n), (0, 0)))
+        answers, new = jax.jit(_vote)(window_counts, padded, padded >= 0, state.labels[c])
+        if state.window > 1:
+            accuracy = np.mean(np.asarray(answers)[:, :n] == truth, axis=1)
+            for curve, a in zip(state.curves[c], accuracy, strict=True):
+                curve.append((seen, float(a)))
+        labels.append(np.asarray(new))
+    state.labels = tuple(labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What one trial's frozen network answered, and what it cost."""
+
+    accuracy: dict[str, float]  # of each readout, on the test images
+    confusion: dict[str, list[list[int]]]
+    labels: np.ndarray  # int32[n_neurons]: what each neuron stands for
+    input_spikes: float  # a test presentation
+    output_spikes: float
+
+
+def responses(
+    lane: Lane,
+    learned: Sequence[Learned],
+    images: np.ndarray,
+    purpose: int,
+    on_progress: Callable[[int], None],
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a presentation."""
+    n_trials = len(lane.cells[0].index)
+    n_batches = max(1, BLOCK // (EVAL_BATCH * n_trials))
+    index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
+    on_device = jnp.asarray(images)
+    counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
+    total = np.zeros(n_trials)
+    first = 0
+    for block in blocks(index, n_batches * EVAL_BATCH):
+        shown = int(np.sum(block[0] >= 0))
+        rows = block.reshape(n_trials, n_batches, EVAL_BATCH)
+        rasters = jax.jit(_encode, static_argnums=1)(lane.inputs, purpose, on_device, rows, first)
+        spikes = np.asarray(jax.jit(_input_spikes)(rasters, rows >= 0))
+        total += spikes
+        for c, cell in enumerate(lane.cells):
+            frozen = dataclasses.replace(cell.trials, network=dataclasses.replace(cell.trials.network, rule=None))
+            out = jax.jit(_respond, static_argnums=3)(frozen, learned[c], rasters, purpose, first)
+            counts[c].append(np.asarray(out).reshape(n_trials, n_batches * EVAL_BATCH, -1)[:, :shown])
+            on_progress(n_trials * shown)
+        first += n_batches * EVAL_BATCH
+    return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
+
+
+def _input_spikes(rasters: Array, shown: Array) -> Array:
+    return jnp.sum(jnp.sum(rasters, axis=(2, 4)) * shown, axis=(1, 2))
+
+
+def answer(
+    lane: Lane, data: Dataset, schedule: Schedule, learned: Sequence[Learned], on_progress: Callable[[int], None]
+) -> list[list[Answers]]:
+    """Label the neurons on training images, then answer the test images: [cell][trial]."""
+    train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
+    test_counts, input_spikes = responses(lane, learned, data.test_images[: schedule.n_test], TEST, on_progress)
+    train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
+    test_labels = jnp.asarray(data.test_labels[: schedule.n_test])
+    result = []
+    for c, cell in enumerate(lane.cells):
+        result.append([])
+        for g in range(len(cell.index)):
+            predictions = {
+                name: jax.jit(readout.predict, static_argnums=0)(name, train_counts[c][g], train_labels, test_counts[c][g])
+                for name in readout.READOUTS
+            }
+            matrix = {
+                name: np.asarray(jax.jit(readout.confusion)(test_labels, p)).tolist() for name, p in predictions.items()
+            }
+            result[-1].append(
+                Answers(
+                    accuracy={k: sum(m[i][i] for i in range(readout.N_CLASSES)) / schedule.n_test for k, m in matrix.items()},
+                    confusion=matrix,
+                    labels=np.asarray(jax.jit(readout.assign)(train_counts[c][g], train_labels).label),
+                    input_spikes=float(input_spikes[g]),
+                    output_spikes=float(np.mean(np.sum(test_counts[c][g], axis=1))),
+                )
+            )
+    return result

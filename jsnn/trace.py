@@ -1,0 +1,20 @@
+"""The trace of a spike train: what a synapse remembers of a neuron's past spikes."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.pytree import node, static
+from jsnn.ranges import Positive
+
+
+@node
+class Trace:
+    """x <- x * exp(-dt / tau), then at a spike x <- 1 (nearest spike), or x <- x + 1 if `additive` (all spikes)."""
+
+    tau: Positive = 20.0  # ms
+    additive: bool = static(False)
+
+    def step(self, trace: Array, spikes: Array, dt: Array | float) -> Array:
+        """The trace one step later, with this step's spikes in it."""
+        trace = trace * jnp.exp(-dt / self.tau)
+        return trace + spikes if self.additive else jnp.where(spikes, 1.0, trace)

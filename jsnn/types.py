@@ -1,0 +1,76 @@
+"""The words of jsnn as types: what an encoder, a neuron, a rule and an inhibition are.
+
+Units everywhere: milliseconds, millivolts, hertz. Shapes are written `[n_steps, batch, n_neurons]`.
+"""
+
+from typing import Any, Literal, Protocol
+
+from jax import Array
+
+from jsnn.trace import Trace
+
+Reduction = Literal["sum", "mean", "max", "mean_fired"]  # of a batch (jsnn.simulate.plasticity)
+State = Any  # a pytree: what a component needs for its next step, and nothing else
+
+
+class Encoder(Protocol):
+    """Turns one image into the whole input raster, before the network runs."""
+
+    def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
+        """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms."""
+        ...
+
+
+class Neuron(Protocol):
+    """A membrane. `integrate` moves the potential by one step, `fire` does what a spike does to the membrane.
+
+    They are two functions because what lies between them (who wins among the neurons that cross in the same step) is
+    the network's business, not the membrane's.
+    """
+
+    adaptation: Any  # AdaptiveThreshold, or None for a fixed threshold
+
+    def init(self, shape: tuple[int, ...]) -> State:
+        """The state at the start of a presentation."""
+        ...
+
+    def integrate(self, state: State, current: Array, theta: Array, dt: Array | float, key: Array) -> tuple[State, Array]:
+        """The state after one step of `current` (mV a step), and by how many mV each neuron is over its threshold.
+
+        `theta` (mV) is the adaptive part of the threshold. A neuron crosses where the excess is >= 0.
+        """
+        ...
+
+    def fire(self, state: State, spikes: Array) -> State:
+        """The state after the neurons in `spikes` (bool) were reset and made refractory."""
+        ...
+
+
+class Rule(Protocol):
+    """Local plasticity: two elementwise functions and the traces they read.
+
+        dw[i, j] = s_pre[i] * on_pre(w[i, j], pre[i], post[j]) + s_post[j] * on_post(w[i, j], pre[i], post[j])
+
+    `pre` and `post` are the traces *after* this step's spikes. `on_pre` is affine in `post` and does not read `pre`;
+    `on_post` is affine in `pre` and does not read `post` (the contract tests hold it): so a sum over a batch of
+    presentations is one matrix product per function (`jsnn.simulate.plasticity`).
+    """
+
+    w_min: float
+    w_max: float
+    pre_trace: Trace
+    post_trace: Trace
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array: ...
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array: ...
+
+
+class Inhibition(Protocol):
+    """How excitatory neurons silence each other."""
+
+    def init(self, shape: tuple[int, ...]) -> State: ...
+
+    def step(self, state: State, spikes: Array, dt: Array | float) -> tuple[State, Array]:
+        """From the excitatory spikes of the step before: the new state and the current (mV, <= 0) it sends back."""
+        ...
