@@ -1,7 +1,6 @@
 """What the commands share: arguments, the live table, exit codes."""
 
 import argparse
-import contextlib
 import os
 import sys
 import time
@@ -29,7 +28,7 @@ def command(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; go on with --resume", file=sys.stderr)
@@ -126,7 +125,8 @@ class Console:
     def __exit__(self, *_: object) -> None:
         if self.live is not None:
             self.live.stop()
-        self.rich.print(self.table())
+        if self.records or self.interims:
+            self.rich.print(self.table())
 
     # --- jsnn.runs.Observer
     def lane(self, number: int, entries: Sequence[Any], presentations: int) -> None:
@@ -169,13 +169,32 @@ class Console:
 
     def warn(self, message: str) -> None:
         """A line above the table."""
-        self.rich.print(f"[yellow]warning:[/yellow] {message}", soft_wrap=True)
+        from rich.text import Text
+
+        self.rich.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
 
 
-@contextlib.contextmanager
-def waiting(message: str) -> Any:
-    """A spinner for what takes more than a moment and has no steps to count."""
+def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lambda cfg: None) -> None:
+    """What matrix.py and train.py do: read the config and the data, run with a live table, draw the figures."""
+    prepare_jax()
     from rich.console import Console as Rich
 
-    with Rich(stderr=True).status(message):
-        yield
+    from jsnn import config, data, runs
+
+    cfg = config.load(arguments.config, arguments.set)
+    check(cfg)
+    out = arguments.out or Path("checkpoints") / cfg.study
+    with Rich(stderr=True).status(f"reading {cfg.data.name}"):
+        dataset = data.load(cfg.data.name, arguments.data_dir)
+    schedule = runs.schedule_of(cfg, dataset)
+    each = schedule.n_train * schedule.epochs + schedule.n_assign + schedule.n_test
+    title = f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
+    with Console(cfg.entries, title, each * len(cfg.entries)) as console:
+        runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
+    console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
+    if not arguments.no_figures:
+        from figures import draw
+
+        with console.rich.status("drawing figures"):
+            drawn = draw(out, dataset, console.warn)
+        console.rich.print(f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}", highlight=False, markup=False, soft_wrap=True)

@@ -7,6 +7,8 @@ is its range, `kind` chooses another entry. Whatever is wrong is an InputError o
 import dataclasses
 import difflib
 import itertools
+import re
+import textwrap
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -24,7 +26,7 @@ from jsnn.inhibition import INHIBITIONS
 from jsnn.learners.ann import ANN
 from jsnn.network import Network
 from jsnn.neurons import NEURONS
-from jsnn.ranges import Count, NonNegative, Positive, Seed
+from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed
 from jsnn.rules import RULES
 from jsnn.trial import Inputs, Trial
 
@@ -76,10 +78,12 @@ class Config:
     run: RunConfig
     entries: tuple[Entry, ...]
     ann: ANN | None
+    published: dict[tuple[str, str, str], float]  # what others reported for the cells, drawn beside the results
     tables: dict[str, Any]  # as they were given, overrides included: what a run is compared with on --resume
 
 
-TABLES = ("study", "data", "run", "matrix", "encoder", "neuron", "rule", "network", "sweep", "ann")
+NAME = re.compile(r"\w[\w.+-]{0,59}")  # of a study (a directory) and of its components
+TABLES = ("study", "data", "run", "matrix", "encoder", "neuron", "rule", "network", "sweep", "ann", "published")
 
 
 def unknown(what: str, name: object, known: Iterable[str], where: str) -> InputError:
@@ -90,20 +94,33 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> InputE
     return InputError(f"{where}: unknown {what} {name!r}; {hint}")
 
 
+def shown(value: Any) -> str:
+    """A value in an error, at most a few words of it."""
+    return textwrap.shorten(repr(value), 80, placeholder=" ...")
+
+
 def check(value: Any, annotation: Any, where: str) -> Any:
     """`value` as its field's type, or an InputError that says what it should be."""
     try:
         return TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"].replace("Input should", "it should")
-        raise InputError(f"{where} = {value!r}: {reason}") from None
+        raise InputError(f"{where} = {shown(value)}: {reason}") from None
 
 
 def table_of(value: Any, where: str) -> Mapping[str, Any]:
     """`value` if it is a table."""
     if not isinstance(value, Mapping):
-        raise InputError(f"{where} = {value!r}: it should be a table")
+        raise InputError(f"{where} = {shown(value)}: it should be a table")
     return value
+
+
+def name_of(value: Any, where: str) -> str:
+    """`value` if it is a name that can stand in a path, a table and a figure."""
+    name = check(value, str, where)
+    if not NAME.fullmatch(name):
+        raise InputError(f"{where} = {shown(name)}: it should be a name of up to 60 letters, digits, '_', '-', '+' and '.'")
+    return name
 
 
 def overlay(default: Any, table: Any, where: str) -> Any:
@@ -134,7 +151,7 @@ def choose(registry: str, table: Any, default: Any, where: str) -> Any:
     entries = REGISTRIES[registry]
     kind = table.pop("kind", None)
     if kind is not None:
-        if kind not in entries:
+        if check(kind, str, f"{where}.kind") not in entries:
             raise unknown(registry, kind, entries, f"{where}.kind")
         default = entries[kind]
     return overlay(default, table, where)
@@ -150,6 +167,7 @@ def component(tables: Mapping[str, Any], registry: str, name: str) -> tuple[Any,
     entries = REGISTRIES[registry]
     if name not in entries and "kind" not in table:
         raise unknown(registry, name, {*entries, *tables.get(registry, {})}, f"matrix.{registry}")
+    name_of(name, f"matrix.{registry}")
     return choose(registry, table, entries.get(name), f"{registry}.{name}"), network
 
 
@@ -182,11 +200,13 @@ def swept(trial: Trial, path: str, value: Any) -> Trial:
     table: Any = value
     for key in reversed(keys):
         table = {key: table}
-    changed = SWEEPABLE[root](trial, table, f"sweep {root}")
+    changed = SWEEPABLE[root](trial, table, f"sweep.{root}")
     if jax.tree.structure(changed) != jax.tree.structure(trial):
         raise InputError(
             f"sweep.{path}: it chooses another program, not another number; give it in [{root}] or with --set instead"
         )
+    if type(value) not in (int, float):
+        raise InputError(f"sweep.{path} = {shown(value)}: it should be a number")
     return changed
 
 
@@ -207,9 +227,11 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
                 raise unknown(registry, name, names, f"[{registry}.{name}] is not in matrix.{registry}")
         axes.append([(name, component(tables, registry, name)) for name in names])
     sweep = flatten(table_of(tables.get("sweep", {}), "sweep"))
+    if not sweep and "sweep" in tables:
+        raise InputError("sweep: it is empty; it should hold numbers to sweep, e.g. run.seed = [0, 1], or be left out")
     for path, values in sweep.items():
-        if not isinstance(values, list) or not values:
-            raise InputError(f"sweep.{path} = {values!r}: it should be a list of one or more numbers")
+        if not isinstance(values, list) or not values or any(v in values[:i] for i, v in enumerate(values)):
+            raise InputError(f"sweep.{path} = {shown(values)}: it should be a list of one or more numbers, each once")
     entries = []
     for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
         network = overlay(Network(neuron=neuron, rule=rule), tables.get("network", {}), "network")
@@ -233,20 +255,36 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
 
 def bounds(trial: Trial, where: str) -> None:
     """What no single field can say: relations between numbers."""
-    rule, neuron = trial.network.rule, trial.network.neuron
-    if not rule.w_min < rule.w_max:
-        raise InputError(f"{where}: rule.w_min = {rule.w_min}: it should be less than w_max = {rule.w_max}")
-    if not neuron.v_reset < neuron.v_threshold:
-        raise InputError(
-            f"{where}: neuron.v_reset = {neuron.v_reset}: it should be less than v_threshold = {neuron.v_threshold}"
-        )
+    network = trial.network
+    relations = [("rule", network.rule, "w_min", "w_max")]
+    neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
+    for path, neuron in neurons.items():
+        if neuron is not None:
+            relations += [(path, neuron, "v_reset", "v_threshold"), (path, neuron, "v_floor", "v_threshold")]
+    for path, part, low, high in relations:
+        a, b = getattr(part, low), getattr(part, high)
+        if not a < b:
+            raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {high} = {b}")
+
+
+def published_of(tables: Mapping[str, Any], entries: Iterable[Entry]) -> dict[tuple[str, str, str], float]:
+    """The accuracies in [published]: encoder.neuron.rule = accuracy for cells of the matrix, and ann = accuracy."""
+    flat = flatten(table_of(tables.get("published", {}), "published"))
+    names = {f"{e.encoder}.{e.neuron}.{e.rule}": (e.encoder, e.neuron, e.rule) for e in entries}
+    names["ann"] = ("none", "relu", "backprop")
+    published = {}
+    for path, accuracy in flat.items():
+        if path not in names:
+            raise unknown("cell", path, names, "published")
+        published[names[path]] = check(accuracy, Probability, f"published.{path}")
+    return published
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested tables as one, with dotted paths for keys."""
     flat = {}
     for key, value in table.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
@@ -260,13 +298,13 @@ def set_path(tables: dict[str, Any], assignment: str) -> None:
         raise InputError(f"--set {assignment}: it should be dotted.path=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         value = text
     *parents, last = path.strip().split(".")
     for key in parents:
         tables = tables.setdefault(key, {})
         if not isinstance(tables, dict):
-            raise InputError(f"--set {assignment}: {key} is not a table")
+            raise InputError(f"--set {assignment}: {key} = {shown(tables)}: it should be a table to hold {last}")
     tables[last] = value
 
 
@@ -277,7 +315,7 @@ def parse(tables: dict[str, Any]) -> Config:
             raise unknown("table", key, TABLES, "config")
     if "study" not in tables:
         raise InputError('config: no name; give it one: study = "..."')
-    study = check(tables["study"], str, "study")
+    study = name_of(tables["study"], "study")
     data = overlay(DataConfig(), tables.get("data", {}), "data")
     run = overlay(RunConfig(), tables.get("run", {}), "run")
     ann = overlay(ANN(), tables["ann"], "ann") if "ann" in tables else None
@@ -286,16 +324,18 @@ def parse(tables: dict[str, Any]) -> Config:
             raise InputError(f"run.batch_size = {run.batch_size}: it should be at most data.n_train = {data.n_train}")
         if data.n_assign is not None and data.n_assign > data.n_train:
             raise InputError(f"data.n_assign = {data.n_assign}: it should be at most data.n_train = {data.n_train}")
-    return Config(study=study, data=data, run=run, entries=expand(tables, run), ann=ann, tables=tables)
+    entries = expand(tables, run)
+    published = published_of(tables, entries)
+    return Config(study=study, data=data, run=run, entries=entries, ann=ann, published=published, tables=tables)
 
 
 def load(path: Path, assignments: Iterable[str] = ()) -> Config:
     """Read a study from a TOML file, with `--set` assignments over it. Raises InputError."""
     try:
-        tables = tomllib.loads(path.read_text())
+        tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the config {path}: {error.strerror}; known studies are in configs/") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, deep nesting
         raise InputError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
     for assignment in assignments:
         set_path(tables, assignment)

@@ -50,6 +50,7 @@ class Network:
     tie_break: TieBreak = static("furthest")
     ghosts: bool = static(False)
     w_init: Positive = 0.3  # mV
+    gain: Positive = 1.0  # of the input projection: the drive is gain * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
     norm_at_start: bool = static(True)  # False: only after the first presentation, as in BindsNET
     reduction: Reduction = static("sum")  # how the changes of a batch's presentations become one (jsnn.simulate.plasticity)

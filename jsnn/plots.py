@@ -3,10 +3,8 @@
 A *record* is one line of `results.jsonl`. Records of one cell (encoder, neuron, rule) that differ in nothing
 but the seed are drawn as a mean with its sample standard deviation (a rerun of a seed replaces the run before
 it); records that differ in anything else (study, size, overrides) are refused: their mean would mean nothing.
-The record ("none", "relu", "backprop") is the ANN, drawn as a reference.
-
-A `Figure` is built without pyplot and belongs to the caller alone. Records that cannot be drawn and arrays of
-the wrong shape raise `InputError`.
+The record ("none", "relu", "backprop") is the ANN, drawn as a reference. Records that cannot be drawn and
+arrays of the wrong shape raise `InputError`. Figures are built without pyplot: they are the caller's alone.
 """
 
 import itertools
@@ -37,22 +35,20 @@ ENCODERS = {"poisson": "Poisson", "bernoulli": "Bernoulli", "rank_order": "rank 
 ENCODERS |= {f"bindsnet_{name}": f"{label} (BindsNET)" for name, label in ENCODERS.items()}
 NEURONS = {"if": "IF", "lif": "LIF", "srm0": "SRM0", "adaptive_lif": "adaptive LIF", "relu": "ReLU"}
 RULES = {"stdp": "STDP", "weight_dependent_stdp": "weight-dependent STDP", "hebbian": "Hebbian"}
-OTHERS = {"none": "no encoder", "mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "nmnist": "N-MNIST"}
-LABELS = ENCODERS | NEURONS | RULES | OTHERS
+LABELS = ENCODERS | NEURONS | RULES | {"none": "no encoder", "kmnist": "KMNIST"}
 
 INK, MUTED, FAINT, ACCENT = "#1a1a1a", "#6b6b6b", "#c8c8c8", "#d55e00"
 COLOURS = ("#e69f00", "#009e73", "#cc79a7", "#0072b2", "#56b4e9", "#8c6d1f")  # Okabe & Ito
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (9, 3)))
-CHANCE: Any = {"color": MUTED, "linewidth": 1, "linestyle": (0, (2, 2))}
-BLUES = ["#f1f5f0", "#c4e4d4", "#7cc8c1", "#3a9dbd", "#2670a9", "#213f8a", "#10174f"]
+CHANCE: Any = {"color": MUTED, "linewidth": 0.8}
+BLUES = ("#f1f5f0", "#c4e4d4", "#7cc8c1", "#3a9dbd", "#2670a9", "#213f8a", "#10174f")
 HEAT = LinearSegmentedColormap.from_list("jsnn", BLUES)  # lightness falls evenly: readable without colour
 STYLE: Any = {
-    "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "legend.fontsize": 9, "legend.frameon": False,
-    "figure.facecolor": "white", "figure.titlesize": 12, "figure.titleweight": "bold", "axes.titlesize": 10,
-    "axes.titlepad": 7, "axes.labelcolor": INK, "axes.edgecolor": MUTED, "axes.axisbelow": True,
-    "axes.spines.top": False, "axes.spines.right": False, "grid.color": "#e6e6e6", "grid.linewidth": 0.7,
-    "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5, "ytick.labelsize": 8.5, "hatch.linewidth": 0.6, "savefig.dpi": 150,
+    "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "savefig.dpi": 150,
+    "figure.titlesize": 12, "figure.titleweight": "bold", "axes.titlesize": 10, "axes.titlepad": 7,
+    "axes.labelcolor": INK, "axes.edgecolor": MUTED, "axes.spines.top": False, "axes.spines.right": False,
+    "grid.color": "#e6e6e6", "hatch.linewidth": 0.6, "figure.facecolor": "white", "legend.frameon": False,
+    "xtick.color": MUTED, "xtick.labelcolor": INK, "ytick.color": MUTED, "ytick.labelcolor": INK,
 }  # fmt: skip
 PER_ROW = 3  # panels beside each other
 
@@ -75,18 +71,16 @@ def save(figure: Figure, path: str | Path) -> Path:
 def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] | None = None) -> Figure:
     """The matrix: a panel for each encoder, neurons as rows, rules as columns, accuracy (%) in the cells.
 
-    Mean over seeds, ± sd where there are several; a cell without a record is hatched. The ANN is a line across
+    Mean over seeds, ± sd where there are several; a cell without a record is hatched. The ANN is a line on
     the colour bar and a number below. `published`, {(encoder, neuron, rule): accuracy 0-1} and maybe the ANN,
     adds panels "as published" below those of jsnn.
     """
-    ours = {cell: [run["test_accuracy"] for run in runs] for cell, runs in _cells(records).items()}
-    sources = {"jsnn": {cell: _summary(accuracies) for cell, accuracies in ours.items()}}
+    sources: dict[str, Mapping[Cell, Sequence[Record]]] = {"jsnn": _cells(records)}
     if published:
-        sources["as published"] = {cell: _summary([accuracy]) for cell, accuracy in published.items()}
-    encoders, neurons, rules, ann = _axes_of([cell for values in sources.values() for cell in values])
+        sources["as published"] = {cell: [{"test_accuracy": a}] for cell, a in published.items()}
+    encoders, neurons, rules, ann = _axes_of([cell for source in sources.values() for cell in source])
     chunks = [encoders[i : i + PER_ROW] for i in range(0, len(encoders), PER_ROW)]
     rows = [(name, chunk) for chunk in chunks for name in sources if {c[0] for c in sources[name]} & {*chunk}]
-
     width, height = len(chunks[0]) * max(0.85 * len(rules), 1.5), len(rows) * (0.75 + 0.56 * len(neurons))
     figure = Figure(figsize=(max(2.1 + width, 4.4), 1.0 + height), layout="constrained")
     grid = figure.subplots(len(rows), len(chunks[0]), squeeze=False)
@@ -95,7 +89,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
             axes.remove()
         for axes, encoder in zip(panels, chunk, strict=False):
             cells = [[(encoder, neuron, rule) for rule in rules] for neuron in neurons]
-            _heat(axes, [[sources[name].get(cell, (math.nan, "")) for cell in row] for row in cells])
+            _heat(axes, [[_summary(sources[name].get(cell, ())) for cell in row] for row in cells])
             axes.set_title(_label(encoder))
             axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(_label(rule), 10) for rule in rules])
             axes.set_yticks(np.arange(len(neurons)) + 0.5, map(_label, neurons))
@@ -105,7 +99,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
     notes = [_facts(records)] + ["hatched: no result"] * any(axes.patches for axes in figure.axes)
     bar = _colour_bar(figure, figure.axes, Normalize(0, 100), "test accuracy (%)", max(height - 0.6, 1.2))
     if ann:
-        found = {name: values[ANN] for name, values in sources.items() if ANN in values}
+        found = {name: _summary(source[ANN]) for name, source in sources.items() if ANN in source}
         at = next(mean for mean, _ in found.values())
         bar.axhline(at, color=ACCENT, linewidth=2.5)
         bar.text(-0.3, at, "ANN", color=ACCENT, ha="right", va="center", fontsize=8)
@@ -128,7 +122,6 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
     encoders, neurons, rules, ann = _axes_of(list(cells))
     colours = dict(zip(_ordered([*NEURONS, *neurons], NEURONS), itertools.cycle(COLOURS), strict=False))
     dashes = dict(zip(_ordered([*RULES, *rules], RULES), itertools.cycle(DASHES), strict=False))
-
     n_columns, n_rows = min(PER_ROW, len(encoders)), math.ceil(len(encoders) / PER_ROW)
     figure = Figure(figsize=(2.4 + max(2.9 * n_columns, 3.6), 1.1 + 2.9 * n_rows), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
@@ -148,17 +141,13 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
-
-    def key(label: str, **style: Any) -> lines.Line2D:
-        return lines.Line2D([], [], label=label, **style or {"linestyle": "none"})
-
-    handles = [key("neuron"), *(key(_label(name), color=colours[name], linewidth=2.5) for name in neurons)]
-    handles += [key(""), key("rule")]
-    handles += [key(textwrap.fill(_label(rule), 16), color=INK, linestyle=dashes[rule]) for rule in rules]
-    handles += [key(""), *[key("ANN", color=ACCENT)] * ann, key(f"chance ({100 * chance:g} %)", **CHANCE)]
-    legend = figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
-    for text in legend.get_texts():
-        text.set_fontweight("bold" if text.get_text() in ("neuron", "rule") else "normal")
+    none: Any = {"linestyle": "none"}
+    keys = [("$\\bf{neuron}$", none)] + [(_label(n), {"color": colours[n]}) for n in neurons]
+    keys += [("", none), ("$\\bf{rule}$", none)]
+    keys += [(textwrap.fill(_label(r), 16), {"color": INK, "linestyle": dashes[r]}) for r in rules]
+    keys += [("", none)] + [("ANN", {"color": ACCENT})] * ann + [(f"chance ({100 * chance:g} %)", CHANCE)]
+    handles = [lines.Line2D([], [], label=text, **style) for text, style in keys]
+    figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
     return _titled(figure, "Learning curves", _facts(records))
 
 
@@ -169,7 +158,7 @@ def receptive_fields(
     """The sheet of fields: the weights onto each neuron as an image, with the neuron's label in its corner.
 
     `weights` [n_pre, n] in mV, n_pre = shape[0] * shape[1]; `assignments` [n], the class of each neuron, -1
-    for a silent one (drawn in grey). Row by row, sorted by label (silent ones last) and then by neuron, or with
+    for a silent one (drawn in grey). Row by row, sorted by label (silent ones last), then neuron, or with
     `by_label=False` by neuron alone. Colours go from 0, or the least weight, to the 99.8th percentile.
     """
     fields, labels, (height, width) = np.asarray(weights, float), np.asarray(assignments, int), shape
@@ -182,7 +171,6 @@ def receptive_fields(
     norm = Normalize(min(0.0, fields.min()), max(np.quantile(fields, 0.998), 1e-9))
     side = float(np.clip(0.5 * n_columns, 3.6, 14.0))  # of the sheet, inches
     points = 72 * side / n_columns  # width of a field
-
     figure = Figure(figsize=(side + 0.9, side * n_rows / n_columns + 0.45), layout="constrained")
     axes = figure.subplots()
     sheet = np.ones((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap, 3))
@@ -216,19 +204,16 @@ def presentation(
         raise InputError(f"neuron {neuron}: expected 0 to {outputs.shape[1] - 1}")
     threshold, time = np.broadcast_to(np.asarray(threshold, float), v.shape), np.arange(v.size) * dt
     mine = outputs[:, neuron]
-
     figure = Figure(figsize=(8.0, 6.2), layout="constrained")
     top, middle, bottom = figure.subplots(3, sharex=True, height_ratios=(1.25, 1.0, 1.25))
     for axes, raster, name, size in ((top, inputs, "input", 2.5), (middle, outputs, "output", 9.0)):
         step, index = np.nonzero(raster)
         axes.scatter(time[step], index, s=size, color=INK if axes is top else MUTED, linewidth=0)
-        margin = 0.5 + 0.02 * raster.shape[1]
-        axes.set(ylim=(raster.shape[1] - 1 + margin, -margin), ylabel=f"{name} neuron")
+        axes.set(ylim=(1.03 * raster.shape[1], -0.03 * raster.shape[1] - 1), ylabel=f"{name} neuron")
         axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
-        axes.set_title(f"{step.size:,} {name} spikes", loc="right", fontsize=8.5, color=MUTED)
+        axes.set_title(f"{name} spikes: {step.size:,}", loc="right", fontsize=8.5, color=MUTED)
     middle.axhline(neuron, color=ACCENT, linewidth=0.8, alpha=0.35, zorder=0)
     middle.scatter(time[mine], np.full(mine.sum(), neuron), s=20, color=ACCENT, linewidth=0)
-
     bottom.plot(time, v, color=COLOURS[3], linewidth=1.3, label="membrane")
     bottom.plot(time, threshold, color=INK, linewidth=1.1, linestyle=DASHES[1], label="threshold")
     mark = threshold[mine] + 0.18 * max(np.ptp([v, threshold]), 1e-3)
@@ -243,7 +228,7 @@ def presentation(
 def confusion_matrix(confusion: ArrayLike, accuracy: float, title: str = "Confusion matrix") -> Figure:
     """Which class is taken for which: rows true, columns predicted, the last one for "no answer".
 
-    `confusion` [c, c + 1]: counts, written where not zero, coloured by their share of the row; `accuracy` 0-1.
+    `confusion` [c, c + 1]: counts, written where not zero, coloured by share of the row; `accuracy` 0-1.
     """
     counts = np.asarray(confusion, int)
     if counts.ndim != 2 or counts.shape[1] != len(counts) + 1:
@@ -257,7 +242,7 @@ def confusion_matrix(confusion: ArrayLike, accuracy: float, title: str = "Confus
     axes.set_yticks(np.arange(n) + 0.5, map(str, range(n)))
     axes.set(xlabel="predicted class", ylabel="true class")
     _colour_bar(figure, axes, Normalize(0, 100), "share of the true class (%)", 0.45 * n)
-    return _titled(figure, title, f"accuracy {100 * accuracy:.1f} % of {counts.sum():,}")
+    return _titled(figure, f"{title}: {100 * accuracy:.1f} % correct", f"{counts.sum():,} presentations")
 
 
 def _cells(records: Sequence[Record]) -> dict[Cell, list[Record]]:
@@ -267,8 +252,9 @@ def _cells(records: Sequence[Record]) -> dict[Cell, list[Record]]:
         cell = (record["encoder"], record["neuron"], record["rule"])
         runs = cells.setdefault(cell, {})
         new, old = _settings(record), _settings(next(iter(runs.values()), record))
-        if differ := [f"{key} {old.get(key)!r} and {new.get(key)!r}" for key in {**old, **new} if old.get(key) != new.get(key)]:
-            raise InputError(f"{'/'.join(cell)}: records differ in more than the seed: {'; '.join(differ)}")
+        if differ := sorted(key for key in {*new, *old} if new.get(key) != old.get(key)):
+            told = "; ".join(f"{key} {old.get(key)!r} and {new.get(key)!r}" for key in differ)
+            raise InputError(f"records of {'/'.join(cell)} differ in more than the seed: {told}")
         runs[record.get("seed")] = record
     if not cells:
         raise InputError("no records to draw: results.jsonl is empty, or nothing in it was selected")
@@ -277,9 +263,8 @@ def _cells(records: Sequence[Record]) -> dict[Cell, list[Record]]:
 
 def _settings(record: Record) -> dict[str, Any]:
     """All that two records must share to be averaged: their settings, whatever the seed."""
-    overrides = (record.get("overrides") or {}).items()
-    settings = {key: record.get(key) for key in SETTINGS}
-    return settings | {key: value for key, value in overrides if key.split(".")[-1] != "seed"}
+    unseeded = {k: v for k, v in record.get("overrides", {}).items() if k.split(".")[-1] != "seed"}
+    return {key: record.get(key) for key in SETTINGS} | unseeded
 
 
 def _axes_of(cells: Sequence[Cell]) -> tuple[list[str], list[str], list[str], bool]:
@@ -297,28 +282,27 @@ def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
 
 
 def _label(name: str) -> str:
-    return LABELS.get(name, name.replace("_", " "))
+    return LABELS.get(name, name.replace("_", " ").replace("mnist", "MNIST"))
 
 
-def _summary(accuracies: Sequence[float]) -> tuple[float, str]:
-    """The mean over seeds in percent, and what is written: `82.9`, or `82.9 ± 0.4` on two lines."""
-    percent = 100 * np.array(accuracies)
-    spread = f"\n± {percent.std(ddof=1):.1f}" if len(percent) > 1 else ""
-    return float(percent.mean()), f"{percent.mean():.1f}{spread}"
+def _summary(runs: Sequence[Record]) -> tuple[float, str]:
+    """The mean accuracy of the runs in percent, and what is written: `82.9`, or `82.9 ± 0.4` on two lines."""
+    percent = 100 * np.array([run["test_accuracy"] for run in runs])
+    spread = f"\n± {percent.std(ddof=1):.1f}" if len(runs) > 1 else ""
+    return (float(percent.mean()), f"{percent.mean():.1f}{spread}") if runs else (math.nan, "")
 
 
 def _heat(axes: Axes, cells: Sequence[Sequence[tuple[float, str]]]) -> None:
     """Cells (percent, text), row 0 on top; NaN is hatched."""
     percent = np.array([[value for value, _ in row] for row in cells])
-    masked = np.ma.masked_invalid(percent)
-    axes.pcolormesh(masked, cmap=HEAT, vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
+    axes.pcolormesh(percent, cmap=HEAT, vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
     for (i, j), value in np.ndenumerate(percent):
         if np.isnan(value):
-            style = {"fill": False, "hatch": "////", "edgecolor": FAINT, "linewidth": 0}
-            axes.add_patch(patches.Rectangle((j + 0.03, i + 0.03), 0.94, 0.94, **style))
+            box = (j + 0.02, i + 0.02), 0.96, 0.96
+            axes.add_patch(patches.Rectangle(*box, fill=False, hatch="////", ec=FAINT, lw=0))
         else:
-            ink = "white" if value > 52 else INK
-            axes.text(j + 0.5, i + 0.5, cells[i][j][1], ha="center", va="center", color=ink, linespacing=1.25)
+            ink = "white" if value > 57 else INK
+            axes.text(j + 0.5, i + 0.5, cells[i][j][1], ha="center", va="center", color=ink)
     axes.set(xlim=(0, percent.shape[1]), ylim=(percent.shape[0], 0))
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -338,29 +322,28 @@ def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, 
     points = [{at: 100 * accuracy for at, accuracy in curve} for curve in curves]
     x = sorted(set(points[0]).intersection(*points))
     y = np.array([[curve[at] for at in x] for curve in points])
-    mean, sd = y.mean(axis=0), y.std(axis=0, ddof=min(1, len(y) - 1))
+    mean = y.mean(axis=0)
     axes.plot(x, mean, label=label, marker="o" if len(x) == 1 else None, markersize=4, **line)
     if len(y) > 1:
+        sd = y.std(axis=0, ddof=1)
         axes.fill_between(x, mean - sd, mean + sd, color=line["color"], alpha=0.18, linewidth=0)
 
 
 def _facts(records: Sequence[Record]) -> str:
     """What the spiking records share, for the line below a figure: data, size, images, seeds."""
-    cells = _cells(records)
-    spiking = [runs for cell, runs in cells.items() if cell != ANN] or list(cells.values())
+    spiking = [record for record in records if record["encoder"] != ANN[0]] or records
     facts = []
     for key, form in (("dataset", "{}"), ("n_neurons", "{:,} neurons"), ("n_train", "{:,} training images")):
-        values = {run.get(key) for runs in spiking for run in runs}
-        facts += [form.format(LABELS.get(value, value)) for value in values if value and len(values) == 1]
-    seeds = sorted({len(runs) for runs in spiking})
-    facts += [f"mean ± sd of {'–'.join(map(str, seeds))} seeds"] * (seeds[-1] > 1)
-    return " · ".join(facts)
+        values = {record.get(key) for record in spiking}
+        if len(values) == 1 and (value := values.pop()):
+            facts.append(form.format(_label(value) if isinstance(value, str) else value))
+    seeds = len({record.get("seed") for record in spiking})
+    return " · ".join([*facts, *[f"{seeds} seeds, ± sd"] * (seeds > 1)])
 
 
 def _titled(figure: Figure, title: str, *notes: str) -> Figure:
     """Title top left; notes bottom left, in small print."""
     figure.suptitle(title, x=0.01, ha="left")
-    if text := " · ".join(note for note in notes if note):
-        text = textwrap.fill(text, int(14 * figure.get_figwidth()))
-        figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color=MUTED)
+    text = textwrap.fill(" · ".join(note for note in notes if note), int(14 * figure.get_figwidth()))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color=MUTED)
     return figure

@@ -8,10 +8,11 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 from pydantic import AllowInfNan
 
-Finite = Annotated[float, AllowInfNan(False)]
-Positive = Annotated[float, AllowInfNan(False), Gt(0)]
-NonNegative = Annotated[float, AllowInfNan(False), Ge(0)]
+LARGEST = 1e30  # float32 ends at 3.4e38, and numbers meet in products
+Finite = Annotated[float, AllowInfNan(False), Ge(-LARGEST), Le(LARGEST)]
+Positive = Annotated[float, AllowInfNan(False), Gt(0), Le(LARGEST)]
+NonNegative = Annotated[float, AllowInfNan(False), Ge(0), Le(LARGEST)]
 Probability = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
 Real = Annotated[float, AllowInfNan(True)]  # a bound: infinite means "none"
 Count = Annotated[int, Ge(1)]
-Seed = Annotated[int, Ge(0)]
+Seed = Annotated[int, Ge(0), Le(2**31 - 1)]

@@ -1,5 +1,6 @@
 """results.jsonl: one JSON object a finished trial, the only file that tables, figures and statistics read."""
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -7,13 +8,14 @@ from typing import Any
 
 from jsnn.errors import InputError
 
+UNFINISHED = ".unfinished"  # how the name of a file ends while it is written; the next write takes the place of one left behind
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file by new content, or leave it as it was: a reader never sees half of it.
 
     Raises InputError where that is not possible.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -22,21 +24,35 @@ def write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of a results file; none if there is no file. Raises InputError for a line that is not JSON."""
-    if not path.exists():
+    """The records of a results file; none if there is no file. Raises InputError for a line that is not a JSON object."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; it should be the results file of a run") from error
     records = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}:{number}: not a JSON object ({error.msg}); remove the line") from error
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            raise damaged(f"{path}:{number}: not a JSON object", path)
+        records.append(record)
     return records
+
+
+def damaged(what: str, path: Path) -> InputError:
+    """The error for a results file that is not as it was written."""
+    return InputError(f"{what}; move {path.name} away, and --resume writes it again from the checkpoints")
 
 
 def append(path: Path, records: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ Whatever is killed here goes on from the last checkpoint and writes the same byt
 import dataclasses
 import hashlib
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from jsnn.errors import InputError
 from jsnn.learners import ann
 from jsnn.network import Learned
 from jsnn.study import Answers, Lane, LaneState, Schedule
+from jsnn.trial import Trial
 
 CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
 
@@ -58,17 +60,46 @@ class Observer(Protocol):
 
 
 def schedule_of(cfg: Config, data: Dataset) -> Schedule:
-    """How many images are shown. Raises InputError for more than there are."""
+    """How many images are shown. Raises InputError for more than there are, or for networks that they do not fit."""
     n_train = cfg.data.n_train or len(data.train_labels)
     n_assign = cfg.data.n_assign or min(n_train, 10_000)
     n_test = cfg.data.n_test or len(data.test_labels)
-    if cfg.run.batch_size > n_train:
-        raise InputError(f"run.batch_size = {cfg.run.batch_size}: it should be at most the {n_train} training images")
-    if cfg.ann is not None and cfg.ann.batch_size > n_train:
-        raise InputError(f"ann.batch_size = {cfg.ann.batch_size}: it should be at most the {n_train} training images")
-    if n_assign > n_train:
-        raise InputError(f"data.n_assign = {n_assign}: it should be at most the {n_train} training images")
+    shown = f"the {n_train} training images"
+    limits = [
+        ("data.n_train", n_train, len(data.train_labels), f"the training images of {data.name}"),
+        ("data.n_test", n_test, len(data.test_labels), f"the test images of {data.name}"),
+        ("data.n_assign", n_assign, n_train, shown),
+        ("run.batch_size", cfg.run.batch_size, n_train, shown),
+        ("run.epochs", cfg.run.epochs, (2**31 - 1) // n_train, "presentations are numbered in 31 bits"),
+    ]
+    if cfg.ann is not None:
+        limits.append(("ann.batch_size", cfg.ann.batch_size, n_train, shown))
+    for key, value, most, why in limits:
+        if value > most:
+            raise InputError(f"{key} = {value}: it should be at most {most} ({why})")
+    n_pixels = data.train_images.shape[1]
+    for entry in cfg.entries:
+        if entry.trial.network.n_input != n_pixels:
+            n_input = entry.trial.network.n_input
+            raise InputError(f"network.n_input = {n_input}: it should be {n_pixels}, the pixels of an image")
     return Schedule(n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=cfg.run.epochs, windows=cfg.run.curve_points)
+
+
+def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
+    """Raises InputError for a study whose arrays cannot fit into the device's memory, however they are computed."""
+    stats = jax.devices()[0].memory_stats()
+    memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needs = []
+    for lane in lanes:
+        inputs, network = lane.inputs, lane.cells[0].trials.network
+        what = f"run.n_steps = {inputs.n_steps}, run.batch_size = {inputs.batch_size}"
+        needs.append((study.footprint(lane), f"{what}, network.n_neurons = {network.n_neurons}"))
+    if cfg.ann is not None:
+        n_weights = cfg.ann.n_hidden * (cfg.entries[0].trial.network.n_input + readout.N_CLASSES)
+        needs.append((4 * n_weights, f"ann.n_hidden = {cfg.ann.n_hidden}"))
+    for need, what in needs:
+        if need > memory:
+            raise InputError(f"{what}: it needs {need / 1e9:.3g} GB and should fit into {memory / 1e9:.3g} GB of memory")
 
 
 def fingerprint(data: Dataset, schedule: Schedule) -> str:
@@ -84,31 +115,89 @@ def fingerprint(data: Dataset, schedule: Schedule) -> str:
     return digest.hexdigest()
 
 
-def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> None:
-    """Make the run's directory, or check that it holds this very study. Raises InputError."""
+def read_config(path: Path) -> dict[str, Any]:
+    """What `open_run` has written: the tables of a study and the hash of its data. Raises InputError."""
+    try:
+        started = json.loads(path.read_bytes())
+        return {"tables": dict(started["tables"]), "data_sha256": started["data_sha256"]}
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; it should be the config of a run") from None
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path} is damaged: it should be what the run wrote there; choose another --out") from None
+
+
+def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> bool:
+    """Make the run's directory, or check that it holds this very study. Raises InputError.
+
+    Returns whether it made it: `resume` also starts a run that was killed before it had a directory.
+    """
     path = out / "config.json"
     now = {"tables": cfg.tables, "data_sha256": data_hash}
-    if not path.exists():
-        if resume:
-            raise InputError(f"--resume: there is no run in {out}; leave out --resume to start one")
-        if out.exists() and any(out.iterdir()):
+    try:
+        is_run, present = path.exists(), list(out.iterdir()) if out.exists() else []
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror}; it should be a directory, or a new name") from None
+    if not is_run:
+        if any(not p.name.endswith(results.UNFINISHED) for p in present):
             raise InputError(f"{out} is not empty and holds no run; choose another --out")
         results.write_whole(path, (json.dumps(now, indent=1) + "\n").encode())
-        return
+        return True
     if not resume:
         raise InputError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
-    try:
-        before = config.flatten(json.loads(path.read_text()))
-    except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); choose another --out") from None
-    after = config.flatten(json.loads(json.dumps(now)))
-    for key in sorted(before.keys() | after.keys()):
-        if before.get(key) != after.get(key):
-            name = key.removeprefix("tables.")
-            raise InputError(
-                f"--resume: {name} is {after.get(key, 'not set')!r} now and was {before.get(key, 'not set')!r} "
-                f"when the run in {out} was started; put it back, or choose another --out"
-            )
+    started = read_config(path)
+    different = differences(started["tables"], cfg.tables)
+    if not different and started["data_sha256"] != data_hash:
+        different = [f"the images and labels of {cfg.data.name} are not those they were"]
+    if different:
+        more = f", and {len(different) - 3} more" if len(different) > 3 else ""
+        raise InputError(
+            f"--resume: {', '.join(different[:3])}{more} when the run in {out} was started; "
+            "put that back, or choose another --out"
+        )
+    return False
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What two studies' tables differ in, in words: "run.epochs is 2 now and was 1", ..."""
+    old, new = ({k: json.dumps(v) for k, v in config.flatten(tables).items()} for tables in (before, after))
+    different = [
+        f"{key} is {new.get(key, 'not set')} now and was {old.get(key, 'not set')}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    swept = [[key for key in tables if key.startswith("sweep.")] for tables in (old, new)]
+    if not different and swept[0] != swept[1]:  # the order of the trials
+        different = [f"the order of the sweep is {', '.join(swept[1])} now and was {', '.join(swept[0])}"]
+    return different
+
+
+def identity(entry: Entry) -> dict[str, Any]:
+    """The part of a line of results.jsonl that says which trial of its study it is."""
+    return {
+        "encoder": entry.encoder,
+        "neuron": entry.neuron,
+        "rule": entry.rule,
+        "seed": entry.trial.inputs.seed,
+        "overrides": {path: value for path, value in entry.overrides.items() if path != "run.seed"},
+    }
+
+
+def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
+    """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
+    lines = results.read(path)
+    whole, expected = [0], []
+    for lane in lanes:
+        expected += [identity(cfg.entries[i]) for cell in lane.cells for i in cell.index]
+        whole.append(len(expected))
+    if cfg.ann is not None:
+        expected.append({"encoder": "none", "neuron": "relu", "rule": "backprop"})
+        whole.append(len(expected))
+    for number, (line, trial) in enumerate(zip(lines, expected, strict=False), 1):
+        if not line.items() >= trial.items():
+            raise results.damaged(f"{path}:{number}: it should be the line of {trial}", path)
+    if len(lines) not in whole:
+        raise results.damaged(f"{path}: it has {len(lines)} lines and should have one of {whole}", path)
+    return lines
 
 
 class CompileClock:
@@ -161,10 +250,7 @@ def record(
     return {
         "study": cfg.study,
         "dataset": data.name,
-        "encoder": entry.encoder,
-        "neuron": entry.neuron,
-        "rule": entry.rule,
-        "seed": inputs.seed,
+        **identity(entry),
         "n_neurons": network.n_neurons,
         "batch_size": inputs.batch_size,
         "n_steps": inputs.n_steps,
@@ -176,8 +262,7 @@ def record(
         "readouts": answers.accuracy,
         "confusion": answers.confusion[cfg.run.readout],
         "curve": [list(point) for point in curve],
-        "overrides": entry.overrides,
-        "silent_neurons": int(np.sum(answers.labels < 0)),
+        "neuron_labels": answers.labels.tolist(),
         "input_spikes": answers.input_spikes,
         "output_spikes": answers.output_spikes,
         "synaptic_operations": answers.input_spikes * network.n_neurons + lateral,
@@ -220,7 +305,7 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
         "confusion": confusion,
         "curve": [list(point) for point in curve],
         "overrides": {},
-        "silent_neurons": 0,
+        "neuron_labels": None,
         "input_spikes": None,
         "output_spikes": None,
         "synaptic_operations": float(cfg.ann.n_hidden * (n_input + readout.N_CLASSES)),  # multiply-accumulates
@@ -270,11 +355,13 @@ def run(
     Raises InputError for a directory that holds another run, or that cannot be written.
     """
     schedule = schedule_of(cfg, data)
-    open_run(out, cfg, fingerprint(data, schedule), resume)
+    lanes = study.plan([entry.trial for entry in cfg.entries])
+    check_memory(cfg, lanes)
+    if open_run(out, cfg, fingerprint(data, schedule), resume) and resume:
+        observer.warn(f"--resume: there was no run in {out}; this starts one")
     where, compiled = environment(), CompileClock()
     path = out / "results.jsonl"
-    written = results.read(path)
-    lanes = study.plan([entry.trial for entry in cfg.entries])
+    written = read_results(path, cfg, lanes)
     n_done = 0
     for number, lane in enumerate(lanes):
         entries = [cfg.entries[i] for cell in lane.cells for i in cell.index]
@@ -350,12 +437,17 @@ def _run_lane(
     return lines
 
 
-def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[Lane], list[Sequence[Learned]]]:
-    """The study of a run and its trained networks, a lane. Raises InputError where there are none."""
+def config_of(out: Path) -> Config:
+    """The study of a run. Raises InputError where there is none."""
     path = out / "config.json"
     if not path.exists():
         raise InputError(f"{out} holds no run: there is no {path}")
-    cfg = config.parse(json.loads(path.read_text())["tables"])
+    return config.parse(read_config(path)["tables"])
+
+
+def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[Lane], list[Sequence[Learned]]]:
+    """The study of a run and its trained networks, a lane. Raises InputError where there are none."""
+    cfg = config_of(out)
     lanes = study.plan([entry.trial for entry in cfg.entries])
     learned = []
     for number, lane in enumerate(lanes):
@@ -364,3 +456,16 @@ def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[L
             raise InputError(f"{lane_directory(out, number)} holds no trained network; go on with --resume first")
         learned.append(state.learned)
     return cfg, lanes, learned
+
+
+def network_of(
+    cfg: Config, lanes: Sequence[Lane], learned: Sequence[Sequence[Learned]], line: dict[str, Any]
+) -> tuple[Trial, Learned]:
+    """The trial that a line of results.jsonl is of, and what it learned."""
+    for lane, networks in zip(lanes, learned, strict=True):
+        for cell, network in zip(lane.cells, networks, strict=True):
+            for g, i in enumerate(cell.index):
+                entry = cfg.entries[i]
+                if line.items() >= identity(entry).items():
+                    return entry.trial, study.take(network, g)
+    raise InputError(f"no trained network of {line['encoder']} x {line['neuron']} x {line['rule']}, seed {line['seed']}")

@@ -87,6 +87,16 @@ def plan(trials: Sequence[Trial]) -> list[Lane]:
     return [Lane(inputs=cells[0].trials.inputs, cells=tuple(cells)) for cells in lanes.values()]
 
 
+def footprint(lane: Lane) -> int:
+    """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights."""
+    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
+    networks = [cell.trials.network for cell in lane.cells]
+    n_input, n_neurons = networks[0].n_input, max(network.n_neurons for network in networks)
+    rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * inputs.n_steps * n_input
+    drive = 4 * EVAL_BATCH * inputs.n_steps * (n_input + n_neurons)
+    return rasters + drive + 4 * n_trials * n_input * sum(network.n_neurons for network in networks)
+
+
 def over_trials(f: Callable[..., Any], *stacked: Any) -> Any:
     """f for each trial of a cell, as one program: one after the other on a CPU (a vmap was measured to be half as fast there,
     for want of cache), all at once on an accelerator."""
@@ -107,8 +117,21 @@ def _encode(inputs: Inputs, purpose: int, images: Array, index: Array, first: Ar
     return over_trials(lambda i, rows: trial.encode(i, purpose, images, rows, first), inputs, index)
 
 
-def _train(trials: Trial, learned: Learned, rasters: Array, index: Array, first: Array) -> tuple[Learned, Array]:
-    return over_trials(lambda *a: trial.train(*a, first), trials, learned, rasters, index)
+def _train(
+    trials: Trial, learned: Learned, rasters: Array, index: Array, first: Array, n_active: int | None
+) -> tuple[Learned, Array]:
+    return over_trials(lambda *a: trial.train(*a, first, n_active), trials, learned, rasters, index)
+
+
+def most_active(images: np.ndarray, batch: int) -> int | None:
+    """How many inputs a presentation can make fire, at most: those of its non-zero pixels. None for a batch of several.
+
+    Rounded up to a multiple of 32, so that similar data share their programs.
+    """
+    if batch > 1:
+        return None
+    most = int(np.max(np.count_nonzero(images, axis=1), initial=1))
+    return min(-(-most // 32) * 32, images.shape[1])
 
 
 def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: int, first: Array) -> Array:
@@ -163,6 +186,7 @@ def train(
     window = -(-schedule.n_train // schedule.windows)
     window = -(-window // batch) * batch  # whole batches
     per_epoch = -(-schedule.n_train // window)
+    n_active = most_active(data.train_images[: schedule.n_train], batch)
     warm = False
     order_of: tuple[int, np.ndarray] | None = None
     while state.window < per_epoch * schedule.epochs:
@@ -179,7 +203,9 @@ def train(
             rasters = jax.jit(_encode, static_argnums=1)(inputs, TRAIN, images, index, first)
             for c, cell in enumerate(lane.cells):
                 began = time.perf_counter()
-                learned[c], out = jax.jit(_train)(cell.trials, learned[c], rasters, index, first)
+                learned[c], out = jax.jit(_train, static_argnums=5)(
+                    cell.trials, learned[c], rasters, index, first, n_active
+                )
                 counts[c].append(np.asarray(out).reshape(n_trials, n_batches * batch, -1))
                 seconds, n = time.perf_counter() - began, n_trials * int(np.sum(block[0] >= 0))
                 if warm:

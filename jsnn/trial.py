@@ -72,10 +72,12 @@ def encode(inputs: Inputs, purpose: int, images: Array, index: Array, first: Arr
     return jnp.swapaxes(rasters.reshape(*index.shape, *rasters.shape[1:]), 1, 2)
 
 
-def train(trial: Trial, learned: Learned, rasters: Array, index: Array, first: Array) -> tuple[Learned, Array]:
+def train(
+    trial: Trial, learned: Learned, rasters: Array, index: Array, first: Array, n_active: int | None = None
+) -> tuple[Learned, Array]:
     """Learn from a block of batches, one after the other; the counts are float32[n_batches, batch, n_neurons].
 
-    Batches without a presentation (`index` all -1) change nothing.
+    Batches without a presentation (`index` all -1) change nothing. For `n_active` see `dense.present`.
     """
     key, dt = trial.inputs.key(TRAIN + NETWORK), trial.inputs.dt
     n_batches, batch = index.shape
@@ -83,7 +85,7 @@ def train(trial: Trial, learned: Learned, rasters: Array, index: Array, first: A
     def body(b, carry):
         learned, counts = carry
         number = jax.random.fold_in(key, first + b * batch)
-        learned, c, _ = dense.present(trial.network, learned, rasters[b], index[b] >= 0, dt, number)
+        learned, c, _ = dense.present(trial.network, learned, rasters[b], index[b] >= 0, dt, number, n_active)
         return learned, counts.at[b].set(c)
 
     counts = jnp.zeros((n_batches, batch, trial.network.n_neurons))

@@ -17,7 +17,7 @@ class Encoder(Protocol):
     """Turns one image into the whole input raster, before the network runs."""
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
-        """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms."""
+        """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms. A zero pixel never fires."""
         ...
 
 

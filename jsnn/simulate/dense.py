@@ -25,7 +25,13 @@ def delayed(raster: Array) -> Array:
 
 
 def present(
-    network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
+    network: Network,
+    learned: Learned,
+    raster: Array,
+    valid: Array,
+    dt: Array | float,
+    key: Array,
+    n_active: int | None = None,
 ) -> tuple[Learned, Array, Recording]:
     """Present a batch, with plasticity: `raster` bool[n_steps, batch, n_input] -> what was learned, and the counts.
 
@@ -35,7 +41,30 @@ def present(
     `valid` bool[batch] marks the real presentations of a batch that is not full: the others stay silent.
     Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs nothing
     where it is not used).
+
+    `n_active`, where given, is a number of inputs of which no more fire in this presentation: only their weights are
+    carried through the steps. Silent inputs drive nothing and, as on_post(w, 0, .) = 0, learn nothing but their bounds.
     """
+    raster = raster & valid[:, None]
+    if n_active is None:
+        learned, counts, recording = _steps(network, learned, raster, valid, dt, key)
+    else:
+        active = jnp.nonzero(jnp.any(raster, axis=(0, 1)), size=n_active, fill_value=raster.shape[2])[0]
+        some = dataclasses.replace(learned, weights=learned.weights.at[active].get(mode="fill", fill_value=0.0))
+        raster = raster.at[:, :, active].get(mode="fill", fill_value=False)
+        some, counts, recording = _steps(network, some, raster, valid, dt, key)
+        weights = jnp.clip(learned.weights, network.rule.w_min, network.rule.w_max)
+        learned = dataclasses.replace(some, weights=weights.at[active].set(some.weights, mode="drop"))
+    theta, adaptation = learned.theta, network.neuron.adaptation
+    if adaptation is not None:
+        theta = adaptation.decay_presentations(theta, jnp.sum(valid).astype(jnp.float32), raster.shape[0] * dt)
+    return Learned(weights=network.normalise(learned.weights), theta=theta), counts, recording
+
+
+def _steps(
+    network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
+) -> tuple[Learned, Array, Recording]:
+    """All time steps of a presentation."""
     n_steps, batch, _ = raster.shape
     rule, adaptation = network.rule, network.neuron.adaptation
     n_valid = jnp.sum(valid).astype(jnp.float32)
@@ -45,7 +74,8 @@ def present(
         arriving, s_pre, t = inputs
         if adaptation is not None:
             theta = adaptation.decay_step(theta, dt)
-        fast, was_reset = network.step(fast, arriving.astype(weights.dtype) @ weights, theta, dt, jax.random.fold_in(key, t))
+        drive = network.gain * (arriving.astype(weights.dtype) @ weights)
+        fast, was_reset = network.step(fast, drive, theta, dt, jax.random.fold_in(key, t))
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
             theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
@@ -58,7 +88,6 @@ def present(
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
         return (weights, theta, fast, pre, post, fired), Recording(spikes=fast.spikes, v=fast.neuron.v)
 
-    raster = raster & valid[:, None]
     silent = jnp.zeros((batch, network.n_neurons), bool)
     start = (
         learned.weights,
@@ -69,10 +98,8 @@ def present(
         silent,
     )
     (weights, theta, *_), recording = jax.lax.scan(step, start, (delayed(raster), raster, jnp.arange(n_steps)))
-    if adaptation is not None:
-        theta = adaptation.decay_presentations(theta, n_valid, n_steps * dt)
     counts = jnp.sum(recording.spikes, axis=0, dtype=jnp.float32)
-    return Learned(weights=network.normalise(weights), theta=theta), counts, recording
+    return Learned(weights=weights, theta=theta), counts, recording
 
 
 def respond(network: Network, learned: Learned, raster: Array, dt: Array | float, key: Array) -> tuple[Array, Recording]:
@@ -82,7 +109,7 @@ def respond(network: Network, learned: Learned, raster: Array, dt: Array | float
     """
     n_steps, batch, n_input = raster.shape
     arriving = delayed(raster).reshape(-1, n_input).astype(learned.weights.dtype)
-    drive = (arriving @ learned.weights).reshape(n_steps, batch, -1)
+    drive = (network.gain * (arriving @ learned.weights)).reshape(n_steps, batch, -1)
 
     def step(fast: Fast, inputs):
         drive, t = inputs

@@ -1,0 +1,58 @@
+"""Reload the trained networks of a run and report their accuracy.
+
+  python experiments/evaluate.py checkpoints/headline                      (on the embedded excerpt, in seconds)
+  python experiments/evaluate.py checkpoints/headline --data-dir ~/mnist   (on the data set of the run)
+
+Neurons are labelled afresh, from the frozen networks' responses to training images.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from console import command, percent, prepare_jax
+
+
+def main() -> None:
+    """Parse, reload, answer, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the run's data set")
+    parser.add_argument("--n-assign", type=int, metavar="N", help="training images that label the neurons (default: as in the run)")
+    parser.add_argument("--n-test", type=int, metavar="N", help="test images (default: all)")
+    arguments = parser.parse_args()
+    prepare_jax()
+    import dataclasses
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from jsnn import data, readout, runs, study
+
+    cfg, lanes, learned = runs.load_trained(arguments.run, lambda message: print(f"warning: {message}", file=sys.stderr))
+    own = arguments.data_dir is not None or cfg.data.name == "mnist_excerpt"
+    dataset = data.load(cfg.data.name if own else "mnist_excerpt", arguments.data_dir, None, arguments.n_test)
+    n_assign = arguments.n_assign or min(cfg.data.n_assign or 10_000, len(dataset.train_labels))
+    dataset = dataset.first(n_assign, None)
+    schedule = study.Schedule(n_train=n_assign, n_assign=n_assign, n_test=len(dataset.test_labels))
+    total = len(cfg.entries) * (schedule.n_assign + schedule.n_test)
+    title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images, labels from {n_assign} training images"
+    table = Table(title=title, title_justify="left", caption="accuracy, %", caption_justify="left")
+    for heading in ("encoder", "neuron", "rule", "seed", *(name.replace("_", " ") for name in readout.READOUTS)):
+        table.add_column(heading, justify="right" if heading not in ("encoder", "neuron", "rule") else "left")
+    with Progress(transient=True) as progress:
+        task = progress.add_task("presentations", total=total)
+        for lane, networks in zip(lanes, learned, strict=True):
+            answers = study.answer(lane, dataset, schedule, networks, lambda n: progress.advance(task, n))
+            for cell, answered in zip(lane.cells, answers, strict=True):
+                for i, one in zip(cell.index, answered, strict=True):
+                    entry = cfg.entries[i]
+                    accuracies = (percent(one.accuracy[name]) for name in readout.READOUTS)
+                    seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
+                    table.add_row(entry.encoder, entry.neuron, entry.rule, seed, *accuracies)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    command(main)

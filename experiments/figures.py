@@ -1,0 +1,85 @@
+"""Draw a run's figures: from its results.jsonl, and from the state of its best network.
+
+  python experiments/figures.py checkpoints/headline --data-dir ~/mnist
+
+Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, receptive fields, one presentation. The last one
+needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from console import command, prepare_jax
+
+from jsnn.errors import InputError
+
+
+def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
+    """Draw all figures of a run; `dataset` supplies the image of the presentation. Returns the files."""
+    from jsnn import plots, results, runs
+
+    records = results.read(run / "results.jsonl")
+    if not records:
+        raise InputError(f"{run} has no results: run a study there first, e.g. experiments/matrix.py CONFIG --out {run}")
+    cfg, lanes, learned = runs.load_trained(run, warn)
+    spiking = [r for r in records if r["encoder"] != "none"]
+    best = max(spiking, key=lambda r: r["test_accuracy"])
+    name = " x ".join(plots.LABELS.get(best[axis], best[axis]) for axis in ("encoder", "neuron", "rule"))
+    trial, network = runs.network_of(cfg, lanes, learned, best)
+    where = run / "figures"
+    drawn = [
+        plots.save(plots.confusion_matrix(best["confusion"], best["test_accuracy"], name), where / "confusion.png"),
+        plots.save(plots.receptive_fields(network.weights, best["neuron_labels"]), where / "receptive_fields.png"),
+        plots.save(presentation(trial, network, dataset), where / "presentation.png"),
+    ]
+    try:
+        drawn.append(plots.save(plots.accuracy_matrix(records, cfg.published or None), where / "accuracy.png"))
+        drawn.append(plots.save(plots.learning_curves(records), where / "learning_curves.png"))
+    except InputError as error:  # a sweep over more than seeds has no mean to draw
+        warn(f"no accuracy matrix and learning curves: {error}")
+    return drawn
+
+
+def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
+    """The first test image, shown to the frozen network; the neuron that answers most is traced."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jsnn import plots
+    from jsnn import trial as trials
+    from jsnn.simulate import dense
+
+    images = jnp.asarray(dataset.test_images[:1])
+    inputs = trial.inputs
+    raster = jax.jit(trials.encode, static_argnums=1)(inputs, trials.TEST, images, np.zeros((1, 1), np.int32), 0)[0]
+    key = inputs.key(trials.TEST + trials.NETWORK)
+    counts, recording = jax.jit(dense.respond)(trial.network, learned, raster, inputs.dt, key)
+    neuron = int(np.argmax(counts[0]))
+    threshold = float(trial.network.neuron.v_threshold + learned.theta[neuron])
+    return plots.presentation(
+        raster[:, 0], recording.spikes[:, 0], recording.v[:, 0, neuron], threshold, neuron, float(inputs.dt),
+        int(dataset.test_labels[0]),
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Parse, load, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the run's data set")
+    arguments = parser.parse_args()
+    prepare_jax()
+    from jsnn import data, runs
+
+    name = runs.config_of(arguments.run).data.name if arguments.data_dir else "mnist_excerpt"
+    dataset = data.load(name, arguments.data_dir)
+    for path in draw(arguments.run, dataset, lambda message: print(f"warning: {message}", file=sys.stderr)):
+        print(path)
+
+
+if __name__ == "__main__":
+    command(main)

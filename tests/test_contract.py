@@ -1,0 +1,421 @@
+"""What every encoder, neuron, rule and inhibition keeps, read off the registries: a new model is tested unasked.
+
+The part that knows what a kind of model does is `exercise_*`: a short run that uses every method and gives arrays.
+"""
+
+import dataclasses
+import functools
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jsnn.encoders import ENCODERS
+from jsnn.inhibition import INHIBITIONS
+from jsnn.neurons import NEURONS
+from jsnn.pytree import static_fields
+from jsnn.rules import RULES
+from jsnn.simulate.plasticity import change
+
+REGISTRIES = {"encoder": ENCODERS, "neuron": NEURONS, "rule": RULES, "inhibition": INHIBITIONS}
+MODELS = [
+    pytest.param(kind, model, id=f"{kind}-{name}")
+    for kind, registry in REGISTRIES.items()
+    for name, model in registry.items()
+]
+every_model = pytest.mark.parametrize(("kind", "model"), MODELS)
+every_encoder = pytest.mark.parametrize("encoder", ENCODERS.values(), ids=ENCODERS)
+every_neuron = pytest.mark.parametrize("neuron", NEURONS.values(), ids=NEURONS)
+every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+every_inhibition = pytest.mark.parametrize("inhibition", INHIBITIONS.values(), ids=INHIBITIONS)
+
+T, BATCH, N, DT = 40, 2, 12, 1.0
+RNG = np.random.default_rng(0)
+CURRENTS = np.float32(RNG.normal(4, 12, (T, BATCH, N)))
+SPIKES = RNG.random((T, BATCH, N)) < 0.3, RNG.random((T, BATCH, N)) < 0.3
+WEIGHTS = np.float32(RNG.uniform(-0.5, 1.5, (N, N)))
+KEY = jax.random.key(0)
+
+
+# ---------------------------------------------------------------- short runs
+
+
+def exercise_encoder(encoder, key, n_steps=T):
+    """Its raster of an image of many levels."""
+    return encoder.encode(key, jnp.linspace(0, 1, N), n_steps, DT)
+
+
+def exercise_neuron(neuron, key, n_steps=T):
+    """Potentials, excesses and thresholds under random currents that fire it now and then."""
+
+    def step(carry, inputs):
+        state, theta = carry
+        current, t = inputs
+        if neuron.adaptation is not None:
+            theta = neuron.adaptation.decay_step(theta, DT)
+        state, excess = neuron.integrate(state, current, theta, DT, jax.random.fold_in(key, t))
+        state = neuron.fire(state, excess >= 0)
+        if neuron.adaptation is not None:
+            theta = theta + neuron.adaptation.theta_plus * jnp.sum(excess >= 0, axis=0)
+        return (state, theta), (excess >= 0, state.v, theta)
+
+    carry = neuron.init((BATCH, N)), jnp.full(N, 0.5)
+    carry, out = scan(step, carry, (CURRENTS[:n_steps], np.arange(n_steps)))
+    if neuron.adaptation is not None:
+        out += (neuron.adaptation.decay_presentations(carry[1], jnp.float32(1e4), T * DT),)
+    return out
+
+
+def exercise_rule(rule, key, n_steps=T):
+    """Weights and traces under random spikes."""
+    del key
+
+    def step(carry, inputs):
+        w, pre, post = carry
+        s_pre, s_post = inputs
+        pre, post = rule.pre_trace.step(pre, s_pre, DT), rule.post_trace.step(post, s_post, DT)
+        dw = change(rule, w, s_pre, s_post, pre, post, "sum", jnp.float32(BATCH), jnp.full(N, BATCH))
+        return (jnp.clip(w + dw, rule.w_min, rule.w_max), pre, post), (w, pre, post)
+
+    start = jnp.asarray(WEIGHTS), jnp.zeros((BATCH, N)), jnp.zeros((BATCH, N))
+    return scan(step, start, tuple(s[:n_steps] for s in SPIKES))
+
+
+def exercise_inhibition(inhibition, key, n_steps=T):
+    """Currents, with nothing left out of the state, under random spikes."""
+    del key
+
+    def step(state, s):
+        state, current = inhibition.step(state, s, DT)
+        return state, (current, state)
+
+    return scan(step, inhibition.init((BATCH, N)), SPIKES[0][:n_steps])
+
+
+EXERCISES = {
+    "encoder": exercise_encoder,
+    "neuron": exercise_neuron,
+    "rule": exercise_rule,
+    "inhibition": exercise_inhibition,
+}
+scan = jax.lax.scan
+
+
+def eager_scan(step, carry, inputs):
+    """lax.scan as a loop, for what eager execution does."""
+    out = []
+    for t in range(len(jax.tree.leaves(inputs)[0])):
+        carry, y = step(carry, jax.tree.map(lambda x, t=t: x[t], inputs))
+        out.append(y)
+    return carry, jax.tree.map(lambda *ys: jnp.stack(ys), *out)
+
+
+traced = []
+
+
+@functools.partial(jax.jit, static_argnames=("kind", "n_steps"))
+def exercise(kind, model, key, n_steps=T):
+    """A compiled short run that leaves a mark whenever it is traced."""
+    traced.append(kind)
+    return EXERCISES[kind](model, key, n_steps)
+
+
+def assert_same(got, want, rtol=1e-5):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        if a.dtype == bool:
+            np.testing.assert_array_equal(a, b)
+        else:
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-5)
+
+
+def other(value):
+    """Another number of the same kind: half of it, or something finite."""
+    return 0.0 if np.isinf(value) else value / 2 if value else 0.125
+
+
+def perturbed(model):
+    """The model with each of its numbers changed, one at a time: [(path, model)]."""
+    leaves, structure = jax.tree.flatten(model)
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(model)]
+    return [
+        (path, jax.tree.unflatten(structure, [*leaves[:k], other(leaves[k]), *leaves[k + 1 :]]))
+        for k, path in enumerate(paths)
+    ]
+
+
+def nodes(model):
+    """The node and all nodes in its fields, with their paths."""
+    found = [((), model)]
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        if dataclasses.is_dataclass(value):
+            found += [((field.name, *path), node) for path, node in nodes(value)]
+    return found
+
+
+def replaced(model, path, **changes):
+    """The model with fields changed of the node at `path`."""
+    if not path:
+        return dataclasses.replace(model, **changes)
+    return dataclasses.replace(model, **{path[0]: replaced(getattr(model, path[0]), path[1:], **changes)})
+
+
+def shaped(tree):
+    """Structure, shapes, dtypes and weak types: what a scan carries round."""
+    return jax.tree.structure(tree), [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+
+
+# ---------------------------------------------------------------- all kinds
+
+
+@every_model
+def test_numbers_are_leaves_and_modes_are_structure(kind, model):
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(model)}
+    for path, node in nodes(model):
+        assert node.__dataclass_params__.frozen
+        for field in dataclasses.fields(node):
+            value, where = getattr(node, field.name), "".join(f".{name}" for name in (*path, field.name))
+            assert field.kw_only, where
+            if field.name in static_fields(node):
+                assert not any(leaf.startswith(where) for leaf in leaves), f"{where} is static and a leaf"
+                assert hash(value) is not None
+            elif value is not None and not dataclasses.is_dataclass(value):
+                assert isinstance(value, float), f"{where} = {value!r}: a number is a float, a mode is static"
+                assert leaves.pop(where) == value
+    assert not leaves, "leaves that are no field"
+
+
+@every_model
+def test_it_survives_being_taken_apart(kind, model):
+    leaves, structure = jax.tree.flatten(model)
+    assert jax.tree.unflatten(structure, leaves) == model
+    assert hash(structure) == hash(jax.tree.structure(type(model)(**vars(model))))
+    assert all(x is None for x in jax.tree.leaves(jax.tree.map(lambda _: None, model)))
+
+
+@every_model
+def test_jit_is_eager(kind, model, monkeypatch):
+    want = exercise(kind, model, KEY, n_steps=4)
+    monkeypatch.setitem(globals(), "scan", eager_scan)
+    assert_same(EXERCISES[kind](model, KEY, 4), want)
+
+
+@every_model
+def test_vmap_over_every_number_is_a_loop(kind, model):
+    """And every number does something: changing it changes the run."""
+    start = exercise(kind, model, KEY)
+    paths, models = zip(("", model), *perturbed(model), strict=True)
+    stacked = jax.tree.map(lambda *xs: jnp.array(xs), *models)
+    together = jax.vmap(exercise, (None, 0, None), axis_size=len(models))(kind, stacked, KEY)
+    for k, (path, one) in enumerate(zip(paths, models, strict=True)):
+        alone = exercise(kind, one, KEY)
+        assert_same(jax.tree.map(lambda x, k=k: x[k], together), alone)
+        pairs = zip(jax.tree.leaves(alone), jax.tree.leaves(start), strict=True)
+        assert not path or any((a != b).any() for a, b in pairs), f"{path} does nothing"
+
+
+@every_model
+def test_numbers_do_not_compile_again(kind, model):
+    exercise(kind, model, KEY)
+    before = len(traced)
+    for _, one in perturbed(model):
+        exercise(kind, one, KEY)
+    exercise(kind, model, jax.random.key(1))
+    assert len(traced) == before
+
+
+def modes():
+    for kind, registry in REGISTRIES.items():
+        for name, model in registry.items():
+            for path, node in nodes(model):
+                for field in sorted(static_fields(node)):
+                    yield pytest.param(kind, model, path, field, id=".".join((kind, name, *path, field)))
+
+
+def another_mode(cls, field, value):
+    """Another value of a static field, of those its type allows."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    allowed = inspect.get_annotations(cls, eval_str=True)[field].__args__
+    return next(choice for choice in allowed if choice != value)
+
+
+@pytest.mark.parametrize(("kind", "model", "path", "field"), list(modes()))
+def test_modes_compile_once_more(kind, model, path, field):
+    """A static field is another program: one compilation, and a different run."""
+    node = functools.reduce(getattr, path, model)
+    changed = replaced(model, path, **{field: another_mode(type(node), field, getattr(node, field))})
+    assert jax.tree.structure(changed) != jax.tree.structure(model)
+    start, before = exercise(kind, model, KEY), len(traced)
+    out = exercise(kind, changed, KEY)
+    exercise(kind, changed, jax.random.key(1))
+    assert len(traced) == before + 1
+    differ = [(a != b).any() for a, b in zip(jax.tree.leaves(out), jax.tree.leaves(start), strict=True)]
+    assert any(differ), f"{field} does nothing"
+
+
+@every_model
+def test_it_is_documented(kind, model):
+    methods = [
+        (name, method)
+        for name, method in vars(type(model)).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+    ]
+    assert methods
+    for name, thing in [("", type(model)), *methods]:
+        text = thing.__doc__ or ""
+        assert text.strip() and not text.startswith(f"{type(model).__name__}("), f"{name or type(model)}: no docstring"
+    assert inspect.getmodule(type(model)).__doc__
+
+
+# ---------------------------------------------------------------- encoders
+
+
+@every_encoder
+def test_raster_is_bool_and_blank_is_silent(encoder):
+    raster = exercise("encoder", encoder, KEY)
+    assert raster.shape == (T, N) and raster.dtype == bool and raster.any()
+    assert not raster[:, 0].any()  # the pixel that is 0
+    assert not encoder.encode(KEY, jnp.zeros(N), T, DT).any()
+
+
+# ---------------------------------------------------------------- neurons
+
+
+@every_neuron
+def test_neuron_state_is_a_fixed_point(neuron):
+    def step(neuron, state, current, theta):
+        state, excess = neuron.integrate(state, current, theta, DT, KEY)
+        return neuron.fire(state, excess >= 0), excess
+
+    current, theta = jnp.zeros((BATCH, N)), jnp.zeros(N)
+    start = jax.eval_shape(lambda neuron: neuron.init((BATCH, N)), neuron)
+    for numbers in (neuron, jax.tree.map(jnp.float32, neuron)):  # as given, and as a sweep has them
+        start = jax.eval_shape(lambda neuron: neuron.init((BATCH, N)), numbers)
+        after, excess = jax.eval_shape(step, numbers, start, current, theta)
+        assert shaped(start) == shaped(after)
+        assert excess.shape == (BATCH, N) and excess.dtype == jnp.float32
+    assert start.v.shape == (BATCH, N)  # what a Recording shows
+
+
+@every_neuron
+def test_neuron_rests(neuron):
+    """Without input it stays where a presentation starts, and so does one whose spikes are none."""
+    state = neuron.init((BATCH, N))
+    rest = state.v
+    for _ in range(5):
+        state, _ = neuron.integrate(state, jnp.zeros((BATCH, N)), jnp.zeros(N), DT, KEY)
+        assert_same(neuron.fire(state, jnp.zeros((BATCH, N), bool)), state)
+        np.testing.assert_array_equal(state.v, rest)
+
+
+@every_neuron
+def test_neurons_are_independent(neuron):
+    """The current of one moves that one alone, its own spikes too."""
+    state, current = neuron.init((BATCH, N)), jnp.zeros((BATCH, N))
+    one = jnp.zeros((BATCH, N), bool).at[1, 3].set(True)
+    calm, excess = neuron.integrate(state, current, jnp.zeros(N), DT, KEY)
+    moved, more = neuron.integrate(state, jnp.where(one, 5.0, current), jnp.zeros(N), DT, KEY)
+    np.testing.assert_array_equal(moved.v != calm.v, one)
+    np.testing.assert_array_equal(more > excess, one)
+    fired = neuron.fire(moved, one)
+    changed = functools.reduce(
+        jnp.logical_or, [a != b for a, b in zip(jax.tree.leaves(fired), jax.tree.leaves(moved), strict=True)]
+    )
+    np.testing.assert_array_equal(changed, one)
+
+
+@every_neuron
+def test_theta_is_subtracted_from_the_excess(neuron):
+    state, current = neuron.init((BATCH, N)), jnp.full((BATCH, N), 3.0)
+    low = neuron.integrate(state, current, jnp.zeros(N), DT, KEY)[1]
+    theta = jnp.linspace(0, 4, N)
+    np.testing.assert_allclose(low - neuron.integrate(state, current, theta, DT, KEY)[1], [theta] * BATCH, atol=1e-4)
+
+
+# ---------------------------------------------------------------- rules
+
+W = np.float32(RNG.random((N, N)))
+VALUES = np.float32(RNG.uniform(0, 3, (4, N, N)))
+
+
+@every_rule
+def test_on_pre_is_affine_in_post_and_does_not_read_pre(rule):
+    def f(post, pre=0.0):
+        return np.broadcast_to(rule.on_pre(W, pre, post), W.shape)
+
+    a, b, x, y = VALUES
+    np.testing.assert_array_equal(f(a, x), f(a, y))
+    assert (f(a) != f(b)).any()
+    np.testing.assert_allclose(f(a + b) - f(0 * a), f(a) - f(0 * a) + f(b) - f(0 * b), rtol=1e-4, atol=1e-7)
+
+
+@every_rule
+def test_on_post_is_linear_in_pre_and_does_not_read_post(rule):
+    """Linear, not only affine: the row of an input that has been silent does not change (engines skip it)."""
+
+    def f(pre, post=0.0):
+        return np.broadcast_to(rule.on_post(W, pre, post), W.shape)
+
+    a, b, x, y = VALUES
+    np.testing.assert_array_equal(f(a, x), f(a, y))
+    np.testing.assert_array_equal(f(0 * a), 0)
+    assert (f(a) != 0).any()
+    np.testing.assert_allclose(f(a + b), f(a) + f(b), rtol=1e-4, atol=1e-7)
+
+
+@every_rule
+def test_rules_are_elementwise(rule):
+    """The change of synapse (i, j) depends on its own weight and traces only."""
+    pre, post = VALUES[0][:, :1], VALUES[1][:1]
+    for function in (rule.on_pre, rule.on_post):
+        whole = np.broadcast_to(function(W, pre, post), W.shape)
+        for i, j in [(0, 0), (3, 7), (11, 2)]:
+            np.testing.assert_allclose(whole[i, j], function(W[i, j], pre[i, 0], post[0, j]), rtol=1e-6)
+
+
+@every_rule
+def test_no_spikes_no_change(rule):
+    silent, traces = jnp.zeros((BATCH, N), bool), jnp.ones((BATCH, N))
+    for reduction in ("sum", "max"):
+        dw = change(rule, jnp.asarray(W), silent, silent, traces, traces, reduction, 2.0, jnp.full(N, 2))
+        np.testing.assert_array_equal(dw, 0)
+
+
+@every_rule
+def test_change_has_the_shape_of_the_weights(rule):
+    for numbers in (rule, jax.tree.map(jnp.float32, rule)):
+        w, pre, post = jax.eval_shape(lambda rule: exercise_rule(rule, KEY)[0], numbers)
+        assert (w.shape, w.dtype, w.weak_type) == ((N, N), jnp.float32, False)
+        assert shaped(pre) == shaped(post) == shaped(jnp.zeros((BATCH, N)).aval)
+
+
+# ---------------------------------------------------------------- inhibitions
+
+
+@every_inhibition
+def test_inhibition_state_is_a_fixed_point(inhibition):
+    for numbers in (inhibition, jax.tree.map(jnp.float32, inhibition)):
+        start = jax.eval_shape(lambda inhibition: inhibition.init((BATCH, N)), numbers)
+        spikes = jnp.zeros((BATCH, N), bool)
+        after, current = jax.eval_shape(lambda i, state: i.step(state, spikes, DT), numbers, start)
+        assert shaped(start) == shaped(after)
+        assert current.shape == (BATCH, N) and current.dtype == jnp.float32
+
+
+@every_inhibition
+def test_inhibition_inhibits_the_others_and_only_after_spikes(inhibition):
+    currents, _ = exercise("inhibition", inhibition, KEY)[1]
+    assert (currents <= 0).all() and (currents < 0).any()
+    one = jnp.zeros((BATCH, N), bool).at[0, 3].set(True)
+    state, reached = inhibition.init((BATCH, N)), jnp.zeros((BATCH, N))
+    for t in range(10):
+        state, current = inhibition.step(state, one if t == 2 else jnp.zeros_like(one), DT)
+        assert t >= 2 or not current.any()
+        reached += current
+    assert (reached[0] < 0).sum() == N - 1 and reached[0, 3] == 0 and not reached[1].any()
