@@ -40,7 +40,7 @@ def study_parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a study, see configs/*.toml")
     parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a number of the config, e.g. run.seed=1")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results, checkpoints and figures go (default: checkpoints/<study>)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results, checkpoints and figures go (default: runs/<study>)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set, instead of a download")
     parser.add_argument("--no-figures", action="store_true", help="write results only")
@@ -183,7 +183,7 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
-    out = arguments.out or Path("checkpoints") / cfg.study
+    out = arguments.out or Path("runs") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)

@@ -31,7 +31,7 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     trial, network = runs.network_of(cfg, lanes, learned, best)
     where = run / "figures"
     drawn = [
-        plots.save(plots.confusion_matrix(best["confusion"], best["test_accuracy"], name), where / "confusion.png"),
+        plots.save(plots.confusion_matrix(best["confusions"][best["readout"]], best["test_accuracy"], name), where / "confusion.png"),
         plots.save(plots.receptive_fields(network.weights, best["neuron_labels"]), where / "receptive_fields.png"),
         plots.save(presentation(trial, network, dataset), where / "presentation.png"),
     ]

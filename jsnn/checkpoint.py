@@ -1,14 +1,20 @@
 """Saved states, with orbax: written whole or not at all, checked when read, two kept.
 
-A checkpoint holds a tree of arrays and a JSON object, with the SHA-256 of both. One that cannot be read, or whose hash is not
-its own, is passed over for the one before.
+    DIR/<number>/        a checkpoint: a tree of arrays and a JSON object, with the SHA-256 of both
+    DIR/<number>.<...>   one that is being written or removed; what a killed process leaves, `sweep` removes
+
+A checkpoint that cannot be read, or whose hash is not its own, is passed over for the one before.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
+import os
+import re
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,7 @@ from jsnn.errors import InputError
 
 logging.getLogger("absl").setLevel(logging.ERROR)
 KEPT = 2
+LEFTOVER = re.compile(r"\d+\.(unfinished|old|orbax-checkpoint-tmp).*")
 
 
 def _digest(arrays: Any, meta: dict[str, Any]) -> str:
@@ -31,32 +38,85 @@ def _digest(arrays: Any, meta: dict[str, Any]) -> str:
 
 def steps(directory: Path) -> list[int]:
     """Numbers of the checkpoints in a directory, newest first."""
-    if not directory.is_dir():
+    try:
+        return sorted((int(p.name) for p in directory.iterdir() if p.name.isdecimal()), reverse=True)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted((int(p.name) for p in directory.iterdir() if p.name.isdigit()), reverse=True)
+    except OSError as error:
+        raise InputError(f"cannot read the checkpoints in {directory}: {error.strerror}") from error
 
 
 def save(directory: Path, step: int, arrays: Any, meta: dict[str, Any]) -> None:
-    """Save a tree of arrays and a JSON object as checkpoint number `step`; keep the newest two.
+    """Save a tree of arrays and a JSON object as checkpoint number `step`; keep it and the one before.
 
-    Raises InputError where the directory cannot be written or the disk is full; what was there stays.
+    Raises InputError where the directory cannot be written or the disk is full; the checkpoints that were there stay.
     """
     meta = json.loads(json.dumps(meta))
+    arrays = jax.tree.map(np.asarray, arrays)
+    items = ocp.args.Composite(
+        arrays=ocp.args.StandardSave(arrays),
+        meta=ocp.args.JsonSave({"sha256": _digest(arrays, meta), "meta": meta}),
+    )
     try:
-        with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
-            checkpointer.save(
-                directory.resolve() / str(step),
-                ocp.args.Composite(
-                    arrays=ocp.args.StandardSave(jax.tree.map(np.asarray, arrays)),
-                    meta=ocp.args.JsonSave({"sha256": _digest(arrays, meta), "meta": meta}),
-                ),
-                force=True,
-            )
-    except (OSError, ValueError) as error:  # tensorstore reports a full disk as a ValueError
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"cannot write a checkpoint to {directory}: {reason}; choose --out on a disk with room") from error
-    for old in steps(directory)[KEPT:]:
-        shutil.rmtree(directory / str(old), ignore_errors=True)
+        directory = directory.resolve()
+        target, unfinished = directory / str(step), directory / f"{step}.unfinished"
+        directory.mkdir(parents=True, exist_ok=True)
+        sweep(directory)
+        with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            checkpointer.save(unfinished, items)
+        if target.exists():
+            target.rename(directory / f"{step}.old")
+        unfinished.rename(target)
+        present = steps(directory)
+        later = [n for n in present if n > step]  # damaged: otherwise they would have been gone on from
+        for number in later + [n for n in present if n < step][KEPT - 1 :]:
+            (directory / str(number)).rename(directory / f"{number}.old")
+    except Exception as error:  # a full disk is a ValueError of tensorstore, an OSError, or a group of both
+        raise InputError(
+            f"cannot write a checkpoint to {directory}: {_reason(error)}; make room there and go on with --resume, "
+            "or choose another --out"
+        ) from error
+    finally:
+        sweep(directory)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what is neither a checkpoint nor somebody else's, as far as that is possible."""
+    with contextlib.suppress(OSError):
+        for path in directory.iterdir():
+            if LEFTOVER.fullmatch(path.name) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif LEFTOVER.fullmatch(path.name):
+                path.unlink()
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in a few words: tensorstore has the system's error at the end of a long message."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(error).split())
+    code = re.search(r"os_error_code='(\d+)'", text)
+    return os.strerror(int(code[1])) if code else text[:160]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Have orbax only raise its exception: its threads also log it, and the writes that it gave up come back, some of
+    them later, to a closed event loop."""
+    logger, hook = logging.getLogger("absl"), sys.unraisablehook
+    level = logger.level
+
+    def late(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    logger.setLevel(logging.CRITICAL)
+    sys.unraisablehook = late
+    try:
+        yield
+        sys.unraisablehook = hook
+    finally:
+        logger.setLevel(level)
 
 
 def restore(
@@ -69,7 +129,7 @@ def restore(
     for step in steps(directory):
         path = directory.resolve() / str(step)
         try:
-            with ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
+            with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
                 restored = checkpointer.restore(
                     path,
                     ocp.args.Composite(
@@ -80,8 +140,7 @@ def restore(
             if meta["sha256"] != _digest(restored["arrays"], meta["meta"]):
                 raise ValueError("its contents do not match its checksum")
         except Exception as error:  # whatever a damaged file makes orbax raise
-            reason = " ".join(str(error).split())[:160]
-            warn(f"checkpoint {path} is damaged ({reason}); going back to the one before")
+            warn(f"checkpoint {path} is damaged ({_reason(error)}); going back to the one before")
             continue
         return step, restored["arrays"], meta["meta"]
     return None

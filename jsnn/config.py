@@ -8,7 +8,6 @@ import dataclasses
 import difflib
 import itertools
 import re
-import textwrap
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -19,7 +18,6 @@ import jax
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from jsnn.adaptation import AdaptiveThreshold
-from jsnn.data import DATASETS
 from jsnn.encoders import ENCODERS
 from jsnn.errors import InputError
 from jsnn.inhibition import INHIBITIONS
@@ -53,7 +51,7 @@ class RunConfig:
     n_steps: Count = 100
     dt: Positive = 1.0  # ms
     seed: Seed = 0
-    readout: typing.Literal["all_activity", "proportion_weighting", "linear"] = "all_activity"
+    readout: typing.Literal["all_activity", "proportion_weighting", "linear", "accumulated"] = "all_activity"
     curve_points: Count = 20  # an epoch; between two of them a run can be interrupted
     checkpoint_seconds: NonNegative = 30.0  # at least so long between two checkpoints
 
@@ -95,8 +93,9 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> InputE
 
 
 def shown(value: Any) -> str:
-    """A value in an error, at most a few words of it."""
-    return textwrap.shorten(repr(value), 80, placeholder=" ...")
+    """A value in an error, or the beginning of a long one."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def check(value: Any, annotation: Any, where: str) -> Any:
@@ -119,7 +118,7 @@ def name_of(value: Any, where: str) -> str:
     """`value` if it is a name that can stand in a path, a table and a figure."""
     name = check(value, str, where)
     if not NAME.fullmatch(name):
-        raise InputError(f"{where} = {shown(name)}: it should be a name of up to 60 letters, digits, '_', '-', '+' and '.'")
+        raise InputError(f"{where} = {shown(name)}: it should be a name of at most 60 letters, digits and _ - + .")
     return name
 
 

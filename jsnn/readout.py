@@ -31,7 +31,11 @@ def assign(counts: Array, labels: Array, valid: Array | None = None) -> Assignme
     member = jax.nn.one_hot(labels, N_CLASSES)
     if valid is not None:
         member = member * valid[:, None]
-    response = member.T @ counts / jnp.maximum(jnp.sum(member, axis=0), 1)[:, None]
+    return assignment_of(member.T @ counts / jnp.maximum(jnp.sum(member, axis=0), 1)[:, None])
+
+
+def assignment_of(response: Array) -> Assignment:
+    """The assignment that follows from mean responses [n_classes, n_neurons]."""
     label = jnp.where(jnp.sum(response, axis=0) > 0, jnp.argmax(response, axis=0), -1)
     return Assignment(response=response, label=label.astype(jnp.int32))
 

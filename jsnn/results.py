@@ -8,7 +8,7 @@ from typing import Any
 
 from jsnn.errors import InputError
 
-UNFINISHED = ".unfinished"  # how the name of a file ends while it is written; the next write takes the place of one left behind
+UNFINISHED = ".unfinished"  # ends the name of a file while it is written; the next write overwrites one left behind
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file by new content, or leave it as it was: a reader never sees half of it.
@@ -31,7 +31,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of a results file; none if there is no file. Raises InputError for a line that is not a JSON object."""
+    """The records of a results file, none if there is no file. Raises InputError for a line that is no JSON object."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:

@@ -99,7 +99,7 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
         needs.append((4 * n_weights, f"ann.n_hidden = {cfg.ann.n_hidden}"))
     for need, what in needs:
         if need > memory:
-            raise InputError(f"{what}: it needs {need / 1e9:.3g} GB and should fit into {memory / 1e9:.3g} GB of memory")
+            raise InputError(f"{what}: it needs {need / 1e9:.3g} GB and should fit into the {memory / 1e9:.3g} GB there are")
 
 
 def fingerprint(data: Dataset, schedule: Schedule) -> str:
@@ -201,31 +201,30 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
 
 
 class CompileClock:
-    """Seconds that JAX has spent tracing and compiling, from its own monitoring events."""
+    """Seconds that JAX has spent lowering and compiling (tracing apart), from its own monitoring events."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
     def _listen(self, event: str, seconds: float, **_: Any) -> None:
-        if event.startswith("/jax/core/compile/"):
+        if event in ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration"):
             self.seconds += seconds
 
 
 def environment() -> dict[str, Any]:
     """What a record says of where it was made."""
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git here
+        commit = ""
     device = jax.devices()[0]
     return {
         "jsnn": jsnn.__version__,
         "jax": version("jax"),
         "device": f"{device.platform}:{device.device_kind}",
-        "git_commit": commit.stdout.strip() or None,
+        "git_commit": commit or None,
     }
 
 
@@ -260,7 +259,7 @@ def record(
         "readout": cfg.run.readout,
         "test_accuracy": answers.accuracy[cfg.run.readout],
         "readouts": answers.accuracy,
-        "confusion": answers.confusion[cfg.run.readout],
+        "confusions": answers.confusion,
         "curve": [list(point) for point in curve],
         "neuron_labels": answers.labels.tolist(),
         "input_spikes": answers.input_spikes,
@@ -302,7 +301,7 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
         "readout": "argmax",
         "test_accuracy": accuracy,
         "readouts": {"argmax": accuracy},
-        "confusion": confusion,
+        "confusions": {"argmax": confusion},
         "curve": [list(point) for point in curve],
         "overrides": {},
         "neuron_labels": None,
@@ -320,7 +319,7 @@ def _meta(state: LaneState) -> dict[str, Any]:
 
 
 def _arrays(state: LaneState) -> dict[str, Any]:
-    return {"learned": list(state.learned), "labels": list(state.labels)}
+    return {"learned": list(state.learned), "labels": list(state.labels), "responses": list(state.responses)}
 
 
 def _state(like: LaneState, arrays: dict[str, Any], meta: dict[str, Any]) -> LaneState:
@@ -329,6 +328,7 @@ def _state(like: LaneState, arrays: dict[str, Any], meta: dict[str, Any]) -> Lan
         like,
         learned=tuple(arrays["learned"]),
         labels=tuple(np.asarray(x) for x in arrays["labels"]),
+        responses=tuple(np.asarray(x) for x in arrays["responses"]),
         curves=curves,
         timed=[(int(n), float(s)) for n, s in meta["timed"]],
         window=meta["window"],
@@ -367,6 +367,8 @@ def run(
         entries = [cfg.entries[i] for cell in lane.cells for i in cell.index]
         n_done += len(entries)
         if len(written) >= n_done:
+            if checkpoint.steps(lane_directory(out, number)):  # a damaged last state is made again
+                _train_lane(cfg, data, schedule, out, number, lane, entries, observer)
             for line in written[n_done - len(entries) : n_done]:
                 observer.finished(line)
             continue
@@ -382,6 +384,40 @@ def run(
             written += new
         observer.finished(written[-1])
     return written
+
+
+def _train_lane(
+    cfg: Config,
+    data: Dataset,
+    schedule: Schedule,
+    out: Path,
+    number: int,
+    lane: Lane,
+    entries: Sequence[Entry],
+    observer: Observer,
+    state: LaneState | None = None,
+) -> LaneState:
+    """Train a lane to its end from `state`, by default its newest; afterwards that end is saved."""
+    checkpoint.sweep(lane_directory(out, number))
+    state = state or restore_lane(out, number, lane, observer.warn) or study.start(lane)
+    saved, saved_at = state.window, time.monotonic()
+
+    def save(state: LaneState) -> None:
+        nonlocal saved, saved_at
+        checkpoint.save(lane_directory(out, number), state.window, _arrays(state), _meta(state))
+        saved, saved_at = state.window, time.monotonic()
+
+    def on_window(state: LaneState) -> None:
+        points = [curve[-1][1] for cell in state.curves for curve in cell if curve]
+        for entry, accuracy in zip(entries, points, strict=False):
+            observer.interim(entry, accuracy)
+        if time.monotonic() - saved_at >= cfg.run.checkpoint_seconds:
+            save(state)
+
+    state = study.train(lane, data, schedule, state, observer.progress, on_window)
+    if saved != state.window:
+        save(state)
+    return state
 
 
 def _run_lane(
@@ -402,23 +438,8 @@ def _run_lane(
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
     observer.lane(number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test))
-    saved = time.monotonic()
-
-    def save(state: LaneState) -> None:
-        checkpoint.save(lane_directory(out, number), state.window, _arrays(state), _meta(state))
-
-    def on_window(state: LaneState) -> None:
-        nonlocal saved
-        points = [curve[-1][1] for cell in state.curves for curve in cell if curve]
-        for entry, accuracy in zip(entries, points, strict=False):
-            observer.interim(entry, accuracy)
-        if time.monotonic() - saved >= cfg.run.checkpoint_seconds:
-            save(state)
-            saved = time.monotonic()
-
-    state = study.train(lane, data, schedule, state, observer.progress, on_window)
-    save(state)
-    answers = study.answer(lane, data, schedule, state.learned, observer.progress)
+    state = _train_lane(cfg, data, schedule, out, number, lane, entries, observer, state)
+    answers = study.answer(lane, data, schedule, state.learned, observer.progress, state.responses)
     seconds, compile_seconds = time.perf_counter() - began, compiled.seconds - compiled_before
     lines = []
     for c, cell in enumerate(lane.cells):

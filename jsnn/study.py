@@ -59,6 +59,7 @@ class LaneState:
 
     learned: tuple[Learned, ...]  # a cell; leaves [n_trials, ...]
     labels: tuple[np.ndarray, ...]  # int32[n_trials, n_neurons] of the window before, -1 at first
+    responses: tuple[np.ndarray, ...]  # [n_trials, n_classes, n_neurons], mean counts a class, summed over the windows
     curves: list[list[list[tuple[int, float]]]]  # [cell][trial] -> (presentations, accuracy in the window)
     timed: list[tuple[int, float]]  # presentations and seconds, a cell, but for each run's first block: it may compile
     window: int = 0
@@ -105,6 +106,13 @@ def over_trials(f: Callable[..., Any], *stacked: Any) -> Any:
     return jax.vmap(f)(*stacked)
 
 
+def without(trials: Trial, *parts: str) -> Trial:
+    """Trials without their encoder and some parts of their network, for a computation that does not read them: all cells
+    that differ in nothing else then share its program."""
+    network = dataclasses.replace(trials.network, **dict.fromkeys(parts))
+    return dataclasses.replace(trials, inputs=dataclasses.replace(trials.inputs, encoder=None), network=network)
+
+
 def _init(trials: Trial) -> Learned:
     return over_trials(trial.init, trials)
 
@@ -113,7 +121,7 @@ def _order(inputs: Inputs, epoch: Array, n: int) -> Array:
     return over_trials(lambda i: trial.order(i, epoch, n), inputs)
 
 
-def _encode(inputs: Inputs, purpose: int, images: Array, index: Array, first: Array) -> Array:
+def _encode(inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array) -> Array:
     return over_trials(lambda i, rows: trial.encode(i, purpose, images, rows, first), inputs, index)
 
 
@@ -134,16 +142,16 @@ def most_active(images: np.ndarray, batch: int) -> int | None:
     return min(-(-most // 32) * 32, images.shape[1])
 
 
-def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: int, first: Array) -> Array:
+def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: Array, first: Array) -> Array:
     return over_trials(lambda *a: trial.respond(*a, purpose, first), trials, learned, rasters)
 
 
-def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, Array]:
-    """A window's answers int32[n_trials, n] by the labels of the window before, and the labels that it gives itself."""
+def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, readout.Assignment]:
+    """A window's answers int32[n_trials, n] by the labels of the window before, and the assignment that it gives itself."""
 
     def one(counts, labels, shown, before):
         old = readout.Assignment(response=jnp.zeros((readout.N_CLASSES, counts.shape[1])), label=before)
-        return readout.all_activity(old, counts), readout.assign(counts, labels, shown).label
+        return readout.all_activity(old, counts), readout.assign(counts, labels, shown)
 
     return jax.vmap(one)(counts, labels, shown, before)
 
@@ -151,10 +159,11 @@ def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Ar
 def start(lane: Lane) -> LaneState:
     """Untrained networks."""
     n_trials = len(lane.cells[0].index)
-    learned = tuple(jax.jit(_init)(cell.trials) for cell in lane.cells)
+    learned = tuple(jax.jit(_init)(without(cell.trials, "neuron", "rule", "inhibition")) for cell in lane.cells)
     return LaneState(
         learned=learned,
         labels=tuple(np.full(x.theta.shape, -1, np.int32) for x in learned),
+        responses=tuple(np.zeros((n_trials, readout.N_CLASSES, x.theta.shape[1]), np.float32) for x in learned),
         curves=[[[] for _ in range(n_trials)] for _ in lane.cells],
         timed=[(0, 0.0) for _ in lane.cells],
     )
@@ -200,11 +209,11 @@ def train(
         learned, timed = list(state.learned), list(state.timed)
         for block in blocks(shown, n_batches * batch):
             index = block.reshape(n_trials, n_batches, batch)
-            rasters = jax.jit(_encode, static_argnums=1)(inputs, TRAIN, images, index, first)
+            rasters = jax.jit(_encode)(inputs, TRAIN, images, index, first)
             for c, cell in enumerate(lane.cells):
                 began = time.perf_counter()
                 learned[c], out = jax.jit(_train, static_argnums=5)(
-                    cell.trials, learned[c], rasters, index, first, n_active
+                    without(cell.trials), learned[c], rasters, index, first, n_active
                 )
                 counts[c].append(np.asarray(out).reshape(n_trials, n_batches * batch, -1))
                 seconds, n = time.perf_counter() - began, n_trials * int(np.sum(block[0] >= 0))
@@ -224,17 +233,17 @@ def _score(state: LaneState, counts: list[list[np.ndarray]], truth: np.ndarray, 
     """Add this window's point to the learning curves: its accuracy by the labels of the window before."""
     n = truth.shape[1]
     padded = np.pad(truth, ((0, 0), (0, window - n)), constant_values=-1)
-    labels = []
+    labels, responses, curves = [], [], list(state.curves)  # new ones: the state before stays what it was
     for c, parts in enumerate(counts):
         window_counts = np.concatenate(parts, axis=1)[:, :n]
         window_counts = np.pad(window_counts, ((0, 0), (0, window - n), (0, 0)))
         answers, new = jax.jit(_vote)(window_counts, padded, padded >= 0, state.labels[c])
         if state.window > 1:
             accuracy = np.mean(np.asarray(answers)[:, :n] == truth, axis=1)
-            for curve, a in zip(state.curves[c], accuracy, strict=True):
-                curve.append((seen, float(a)))
-        labels.append(np.asarray(new))
-    state.labels = tuple(labels)
+            curves[c] = [[*curve, (seen, float(a))] for curve, a in zip(curves[c], accuracy, strict=True)]
+        labels.append(np.asarray(new.label))
+        responses.append(state.responses[c] + np.asarray(new.response))
+    state.labels, state.responses, state.curves = tuple(labels), tuple(responses), curves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,7 +251,7 @@ class Answers:
     """What one trial's frozen network answered, and what it cost."""
 
     accuracy: dict[str, float]  # of each readout, on the test images
-    confusion: dict[str, list[list[int]]]
+    confusion: dict[str, list[list[int]]]  # likewise
     labels: np.ndarray  # int32[n_neurons]: what each neuron stands for
     input_spikes: float  # a test presentation
     output_spikes: float
@@ -266,12 +275,11 @@ def responses(
     for block in blocks(index, n_batches * EVAL_BATCH):
         shown = int(np.sum(block[0] >= 0))
         rows = block.reshape(n_trials, n_batches, EVAL_BATCH)
-        rasters = jax.jit(_encode, static_argnums=1)(lane.inputs, purpose, on_device, rows, first)
+        rasters = jax.jit(_encode)(lane.inputs, purpose, on_device, rows, first)
         spikes = np.asarray(jax.jit(_input_spikes)(rasters, rows >= 0))
         total += spikes
         for c, cell in enumerate(lane.cells):
-            frozen = dataclasses.replace(cell.trials, network=dataclasses.replace(cell.trials.network, rule=None))
-            out = jax.jit(_respond, static_argnums=3)(frozen, learned[c], rasters, purpose, first)
+            out = jax.jit(_respond)(without(cell.trials, "rule"), learned[c], rasters, purpose, first)
             counts[c].append(np.asarray(out).reshape(n_trials, n_batches * EVAL_BATCH, -1)[:, :shown])
             on_progress(n_trials * shown)
         first += n_batches * EVAL_BATCH
@@ -283,9 +291,18 @@ def _input_spikes(rasters: Array, shown: Array) -> Array:
 
 
 def answer(
-    lane: Lane, data: Dataset, schedule: Schedule, learned: Sequence[Learned], on_progress: Callable[[int], None]
+    lane: Lane,
+    data: Dataset,
+    schedule: Schedule,
+    learned: Sequence[Learned],
+    on_progress: Callable[[int], None],
+    responses_in_training: Sequence[np.ndarray] | None = None,
 ) -> list[list[Answers]]:
-    """Label the neurons on training images, then answer the test images: [cell][trial]."""
+    """Label the neurons on training images, then answer the test images: [cell][trial].
+
+    `responses_in_training` (`LaneState.responses`), where given, adds the read-out "accumulated": all activity, with labels from
+    what the neurons answered while they were learning, which is how BindsNET's scripts label them.
+    """
     train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
     test_counts, input_spikes = responses(lane, learned, data.test_images[: schedule.n_test], TEST, on_progress)
     train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
@@ -298,6 +315,9 @@ def answer(
                 name: jax.jit(readout.predict, static_argnums=0)(name, train_counts[c][g], train_labels, test_counts[c][g])
                 for name in readout.READOUTS
             }
+            if responses_in_training is not None:
+                assignment = readout.assignment_of(jnp.asarray(responses_in_training[c][g]))
+                predictions["accumulated"] = jax.jit(readout.all_activity)(assignment, test_counts[c][g])
             matrix = {
                 name: np.asarray(jax.jit(readout.confusion)(test_labels, p)).tolist() for name, p in predictions.items()
             }

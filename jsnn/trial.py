@@ -29,7 +29,7 @@ class Inputs:
     n_steps: Count = static(100)  # of a presentation
     batch_size: Count = static(1)  # presentations that learn together
 
-    def key(self, purpose: int) -> Array:
+    def key(self, purpose: Array | int) -> Array:
         """The root of the random numbers for one purpose."""
         return jax.random.fold_in(jax.random.key(self.seed), purpose)
 
@@ -52,7 +52,7 @@ def order(inputs: Inputs, epoch: Array, n: int) -> Array:
     return jax.random.permutation(jax.random.fold_in(inputs.key(ORDER), epoch), n)
 
 
-def encode(inputs: Inputs, purpose: int, images: Array, index: Array, first: Array) -> Array:
+def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, first: Array) -> Array:
     """The input spikes of a block of presentations: bool[n_batches, n_steps, batch, n_input].
 
     `images` uint8[n, n_input]; `index` int32[n_batches, batch] says which of them are shown (-1: none); `first` is the
@@ -92,7 +92,7 @@ def train(
     return jax.lax.fori_loop(0, jnp.sum(jnp.any(index >= 0, axis=1)), body, (learned, counts))
 
 
-def respond(trial: Trial, learned: Learned, rasters: Array, purpose: int, first: Array) -> Array:
+def respond(trial: Trial, learned: Learned, rasters: Array, purpose: Array | int, first: Array) -> Array:
     """The frozen network's counts float32[n_batches, batch, n_neurons] on a block of batches."""
     key = trial.inputs.key(purpose + NETWORK)
 

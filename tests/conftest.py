@@ -1,4 +1,4 @@
-"""What holds in every test: the device, the markers, and property tests that draw the same examples in every run.
+"""What holds in every test: the device, and property tests that draw the same examples in every run.
 
 JAX's `numpy_rank_promotion="raise"` is not switched on: numbers of a neuron `[n_neurons]` meet states
 `[batch, n_neurons]` throughout jsnn, and that broadcast is meant.
@@ -12,7 +12,3 @@ from hypothesis import settings
 
 settings.register_profile("jsnn", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.load_profile("jsnn")
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: more of the same, for the night (left out by -m 'not slow')")

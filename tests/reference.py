@@ -3,7 +3,7 @@
 Written from equations, with whole spike histories where the engines carry state, so that it shares no idea of how to
 compute anything with `jsnn.simulate`. Nodes of jsnn serve as records of parameters only.
 
-    (1)  tau_m dv/dt = -(v - v_rest) between inputs, v jumps by the weight at an input      Gerstner & Kistler 2002, §4.1
+    (1)  tau_m dv/dt = -(v - v_rest) between inputs, v jumps by the weight at an input     Gerstner & Kistler 2002, §4.1
     (2)  a spike where v >= v_threshold + theta; then v = v_reset, input lost for `refractory` ms             ibid.
     (3)  theta += theta_plus at a spike, tau_theta dtheta/dt = -theta                       Diehl & Cook 2015, §2.3
     (4)  inhibition of all neurons but the one it came from                                 Diehl & Cook 2015, §2.2
@@ -11,7 +11,7 @@ compute anything with `jsnn.simulate`. Nodes of jsnn serve as records of paramet
     (6)  at a presynaptic spike dw = A_-(w) x_post, at a postsynaptic one dw = A_+(w) x_pre           Morrison, §4.1
     (7)  A_-(w) = -eta_pre (w - w_min), A_+(w) = eta_post (w_max - w)                       Gütig et al. 2003, mu = 1
     (8)  the changes of a batch become one: sum, mean, max                                  Saunders et al. 2019
-    (9)  sum_i |w_ij| = norm                                                                Diehl & Cook 2015, their code
+    (9)  sum_i |w_ij| = norm                                                               Diehl & Cook 2015, their code
     (10) each projection delays one step; bounds in every step, (9) after the last          BindsNET 0.3.4, Network.run
     (11) losers of a tie-break are reset and raise theta ("ghosts")                         BindsNET 0.3.4, one_spike
 """
@@ -154,7 +154,7 @@ def present(
             sent = inh[t, b] if has_layer else exc[t, b]
             excess = []
             for j in range(n):
-                current = sum(weights[i, j] for i in range(n_input) if inputs[t, b, i])
+                current = network.gain * sum(weights[i, j] for i in range(n_input) if inputs[t, b, i])
                 current += sum(lateral_weights[k, j] for k in range(n) if sent[k])
                 v[b, j], refractory[b, j] = membrane(neuron, v[b, j], refractory[b, j], current, dt)
                 excess.append(v[b, j] - neuron.v_threshold - theta[j])
@@ -172,7 +172,10 @@ def present(
                     )
                     if v_inh[b, j] >= inhibition.neuron.v_threshold:
                         inh[t + 1, b, j] = True
-                        v_inh[b, j], refractory_inh[b, j] = inhibition.neuron.v_reset, inhibition.neuron.refractory
+                        v_inh[b, j], refractory_inh[b, j] = (
+                            inhibition.neuron.v_reset,
+                            inhibition.neuron.refractory,
+                        )
             potentials[t, b] = v[b]
             if b in present_in:
                 exc[t + 1, b, fired] = True

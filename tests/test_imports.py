@@ -70,7 +70,9 @@ def outside_functions(tree):
 
 
 def names(node):
-    return {n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)}
+    return {
+        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(node) if isinstance(n, ast.Name | ast.Attribute)
+    }
 
 
 def test_there_is_something_to_look_at():

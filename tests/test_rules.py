@@ -68,9 +68,7 @@ def test_window_of_a_pair_with_soft_bounds():
     rule = WeightDependentSTDP(eta_pre=0.03, eta_post=0.07, w_min=-2.0, w_max=200.0, **TRACES)
     for w in (-1.5, 0.5):
         want = [
-            w
-            + 0.07 * math.exp(-lag / 17) * (200 - w) * (lag >= 0)
-            - 0.03 * math.exp(lag / 31) * (w + 2) * (lag <= 0)
+            w + 0.07 * math.exp(-lag / 17) * (200 - w) * (lag >= 0) - 0.03 * math.exp(lag / 31) * (w + 2) * (lag <= 0)
             for lag in LAGS
         ]
         np.testing.assert_allclose([weight_after_a_pair(rule, lag, w) for lag in LAGS], want, rtol=1e-5, atol=1e-5)
@@ -129,7 +127,10 @@ def test_additive_traces_count_pairs_of_all_spikes():
 
 
 @given(
-    st.integers(0, 10_000), st.floats(0, 1, width=32), st.floats(0, 1, width=32), st.sampled_from([0.0, 0.5, 1.0])
+    st.integers(0, 10_000),
+    st.floats(0, 1, width=32),
+    st.floats(0, 1, width=32),
+    st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_soft_bounds_are_never_crossed(seed, eta_pre, share, start):
     """Without any clipping, while eta_pre + eta_post <= 1 and traces are of the nearest spike, however often it is."""
@@ -167,9 +168,7 @@ def test_hard_bounds_hold_after_every_step(name):
 
 # ---------------------------------------------------------------- normalisation
 
-matrices = st.lists(
-    st.lists(st.floats(-2, 2, width=16), min_size=4, max_size=4), min_size=5, max_size=5
-)
+matrices = st.lists(st.lists(st.floats(-2, 2, width=16), min_size=4, max_size=4), min_size=5, max_size=5)
 
 
 @given(matrices, st.floats(0.5, 100, width=32), st.sets(st.integers(0, 3)))
@@ -196,6 +195,8 @@ def test_no_norm_no_normalisation_and_untrained_weights_have_it():
     learned = network.init(jax.random.key(0))
     np.testing.assert_allclose(learned.weights.sum(axis=0), 7, rtol=1e-5)
     assert not learned.theta.any()
+    late = dataclasses.replace(network, norm_at_start=False).init(jax.random.key(0))
+    np.testing.assert_array_equal(late.weights, weights)
 
 
 # ---------------------------------------------------------------- reductions
@@ -255,6 +256,16 @@ def test_sum_over_a_batch_is_the_definition_of_a_rule(name):
                 if s_post[b, j]:
                     want[i, j] += rule.on_post(w[i, j], pre[b, i], post[b, j])
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
+@every_rule
+def test_reductions_of_one_presentation_are_the_same(name):
+    w, s_pre, s_post, pre, post, fired = activity(1, 6, 5, seed=3)
+    args = RULES[name], w, s_pre, s_post, pre, post
+    results = [changed(*args, reduction, np.float32(1), fired.sum(axis=0)) for reduction in REDUCTIONS]
+    for result in results:
+        np.testing.assert_array_equal(result, results[0])
+    assert results[0].any()
 
 
 def test_reductions_differ():

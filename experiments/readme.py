@@ -1,0 +1,119 @@
+"""Rewrite the tables of README.md from the committed results, so that no number in it is typed by hand.
+
+  python experiments/readme.py           (rewrite)
+  python experiments/readme.py --check   (exit code 2 if README.md and the results disagree)
+
+A table stands between <!-- table NAME --> and <!-- end -->; NAME is a function below and a run in checkpoints/.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from console import command
+
+from jsnn import config, plots, results, runs
+from jsnn.errors import InputError
+
+ROOT = Path(__file__).parent.parent
+Records = Sequence[dict[str, Any]]
+
+
+def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *body))
+
+
+def points(values: Sequence[float]) -> str:
+    """Percent: 82.9, or 82.9 ± 0.4 (sample standard deviation) for several seeds."""
+    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * mean(values):.1f}{spread}"
+
+
+def name(word: str) -> str:
+    """A registry name as people write it."""
+    return plots.LABELS.get(word, word)
+
+
+def by_cell(records: Records) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """Records of each cell, in order."""
+    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for r in records:
+        cells.setdefault((r["encoder"], r["neuron"], r["rule"]), []).append(r)
+    return cells
+
+
+def matrix(run: Path, records: Records) -> str:
+    """The cells of a run, published accuracy in brackets where there is one."""
+    published = runs.config_of(run).published
+    cells = by_cell(records)
+    rules = list(dict.fromkeys(rule for e, _, rule in cells if e != "none"))
+
+    def text(cell: tuple[str, str, str]) -> str:
+        accuracy = points([r["test_accuracy"] for r in cells[cell]])
+        return f"{accuracy} ({100 * published[cell]:.0f})" if cell in published else accuracy
+
+    body = [
+        [name(encoder), name(neuron), *(text((encoder, neuron, rule)) for rule in rules)]
+        for encoder, neuron in dict.fromkeys((e, n) for e, n, _ in cells if e != "none")
+    ]
+    body += [["ANN 784-100-10", "ReLU", f"{text(cell)} backprop", *[""] * (len(rules) - 1)] for cell in cells if cell[0] == "none"]
+    return rows(["encoder", "neuron", *map(name, rules)], body)
+
+
+def readouts(run: Path, records: Records) -> str:
+    """Each cell with the accuracy of every read-out."""
+    body = []
+    for (encoder, neuron, rule), trials in by_cell(records).items():
+        kinds = list(trials[0]["readouts"])
+        spikes = mean(r["output_spikes"] for r in trials)
+        body.append(
+            [f"{name(encoder)} x {name(neuron)} x {name(rule)}", str(len(trials))]
+            + [points([r["readouts"][kind] for r in trials]) for kind in kinds]
+            + [f"{spikes:.1f}"]
+        )
+    return rows(["cell", "seeds", *(kind.replace("_", " ") for kind in kinds), "output spikes an image"], body)
+
+
+TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
+    "seed_study": ("seed_study", matrix),
+    "seed_study_collapse": ("seed_study_collapse", matrix),
+    "headline": ("headline", readouts),
+    "matrix": ("matrix", matrix),
+}
+
+
+def rewritten(text: str) -> str:
+    """README.md with its tables made anew."""
+
+    def table(match: re.Match[str]) -> str:
+        if match[1] not in TABLES:
+            raise config.unknown("table", match[1], TABLES, "README.md")
+        run, make = TABLES[match[1]]
+        records = results.read(ROOT / "checkpoints" / run / "results.jsonl")
+        if not records:
+            raise InputError(f"README.md: no results in checkpoints/{run}; run the study first")
+        return f"<!-- table {match[1]} -->\n{make(ROOT / 'checkpoints' / run, records)}\n<!-- end -->"
+
+    return re.sub(r"<!-- table (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite or check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
+    arguments = parser.parse_args()
+    path = ROOT / "README.md"
+    text = path.read_text()
+    new = rewritten(text)
+    if arguments.check and new != text:
+        raise InputError("README.md and checkpoints/*/results.jsonl disagree: run experiments/readme.py")
+    if new != text:
+        path.write_text(new)
+
+
+if __name__ == "__main__":
+    command(main)

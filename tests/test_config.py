@@ -1,0 +1,372 @@
+"""What a study's TOML means: overlays on registry entries, `--set`, per-component networks, and the order of trials."""
+
+import dataclasses
+import math
+import tomllib
+import typing
+from pathlib import Path
+
+import jax
+import pytest
+
+from jsnn import config, study
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.config import DataConfig, RunConfig
+from jsnn.data import DATASETS
+from jsnn.encoders import ENCODERS, BindsnetPoisson, Poisson
+from jsnn.errors import InputError
+from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
+from jsnn.learners.ann import ANN
+from jsnn.network import Network
+from jsnn.neurons import IF, LIF, NEURONS, SRM0
+from jsnn.rules import RULES, STDP, Hebbian, WeightDependentSTDP
+from jsnn.trace import Trace
+from jsnn.trial import Inputs, Trial
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+
+
+def parsed(toml: str = "", *assignments: str) -> config.Config:
+    """The study that a TOML text and `--set` assignments are."""
+    tables = tomllib.loads(f'study = "x"\n{toml}')
+    for assignment in assignments:
+        config.set_path(tables, assignment)
+    return config.parse(tables)
+
+
+def only(toml: str = "", *assignments: str) -> Trial:
+    """The trial of a study that has one."""
+    (entry,) = parsed(toml, *assignments).entries
+    return entry.trial
+
+
+# --- the published configs
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_is_a_study_of_its_name_that_says_what_it_claims(path):
+    cfg = config.load(path)
+    assert cfg.study == path.stem
+    assert cfg.entries
+    planned = [i for lane in study.plan([e.trial for e in cfg.entries]) for cell in lane.cells for i in cell.index]
+    assert sorted(planned) == list(range(len(cfg.entries)))
+    header = path.read_text().split("\nstudy =")[0]
+    for part in ("# Claim:", "# Command:", "# Time:", "# Expected:"):
+        assert part in header
+
+
+def test_seed_study():
+    """The 36 cells of the study of 2020, as BindsNET computed them."""
+    path = next(path for path in CONFIGS if path.stem == "seed_study")
+    cfg = config.load(path)
+    cells = {(e.encoder, e.neuron, e.rule): e.trial for e in cfg.entries}
+    assert len(cells) == len(cfg.entries) == 3 * 4 * 3
+    assert cfg.data == DataConfig(name="mnist")
+    assert cfg.run == RunConfig(batch_size=64, n_steps=100)
+    assert cfg.ann == ANN(learning_rate=0.01, batch_size=64, epochs=1)
+    shared = {
+        "norm_at_start": False,
+        "reduction": "sum",
+        "inhibition": DirectInhibition(strength=120.0),
+    }
+    assert cells["poisson", "adaptive_lif", "stdp"] == Trial(
+        inputs=Inputs(encoder=BindsnetPoisson(intensity=128.0), n_steps=100, batch_size=64),
+        network=Network(
+            neuron=LIF(adaptation=AdaptiveThreshold(clock="step")),
+            rule=STDP(),
+            tie_break="random",
+            ghosts=True,
+            **shared,
+        ),
+    )
+    assert cells["rank_order", "srm0", "hebbian"].network == Network(
+        neuron=SRM0(fires_in_refractory=True), rule=Hebbian(), tie_break="none", **shared
+    )
+    # 3 lanes (encoders) of 12 programs
+    lanes = study.plan([e.trial for e in cfg.entries])
+    assert [len(lane.cells) for lane in lanes] == [12, 12, 12]
+
+
+# --- defaults
+
+
+def test_nothing_said_is_all_default():
+    cfg = parsed()
+    assert (cfg.study, cfg.data, cfg.run, cfg.ann, cfg.published) == ("x", DataConfig(), RunConfig(), None, {})
+    (entry,) = cfg.entries
+    assert (entry.encoder, entry.neuron, entry.rule, entry.overrides) == ("poisson", "adaptive_lif", "stdp", {})
+    assert entry.trial == Trial(
+        inputs=Inputs(encoder=ENCODERS["poisson"]),
+        network=Network(neuron=NEURONS["adaptive_lif"], rule=RULES["stdp"]),
+    )
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_that_is_only_named_is_its_registry_entry(name):
+    assert only(f'matrix.encoder = ["{name}"]').inputs.encoder == ENCODERS[name]
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_a_neuron_that_is_only_named_is_its_registry_entry(name):
+    assert only(f'matrix.neuron = ["{name}"]').network.neuron == NEURONS[name]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_is_only_named_is_its_registry_entry(name):
+    assert only(f'matrix.rule = ["{name}"]').network.rule == RULES[name]
+
+
+@pytest.mark.parametrize("name", INHIBITIONS)
+def test_an_inhibition_that_is_only_named_is_its_registry_entry(name):
+    assert only(f'network.inhibition.kind = "{name}"').network.inhibition == INHIBITIONS[name]
+
+
+def test_run_and_trial_agree_on_defaults():
+    """`run.n_steps` and so on, if not given, are those of `Inputs`."""
+    inputs, run = Inputs(encoder=Poisson()), RunConfig()
+    for field in ("seed", "dt", "n_steps", "batch_size"):
+        assert getattr(inputs, field) == getattr(run, field)
+
+
+def test_data_sets_are_those_there_are():
+    hint = typing.get_type_hints(DataConfig)["name"]
+    assert typing.get_args(hint) == DATASETS
+    assert [parsed(f'data.name = "{name}"').data.name for name in DATASETS] == list(DATASETS)
+
+
+def test_the_registries_pass_their_own_checks():
+    """Every entry, written out as a table, is that entry: its defaults lie in the ranges of its fields."""
+
+    def words(pairs):
+        return {key: "none" if value is None else value for key, value in pairs}
+
+    for registry, entries in config.REGISTRIES.items():
+        for name, entry in entries.items():
+            table = dataclasses.asdict(entry, dict_factory=words)
+            assert config.overlay(entry, table, f"{registry}.{name}") == entry
+
+
+# --- overlays
+
+
+def test_a_table_lies_over_its_entry_field_by_field():
+    trial = only(
+        """
+        [neuron.adaptive_lif]
+        tau_m = 50
+        adaptation = { theta_plus = 0.2 }
+        [rule.stdp]
+        pre_trace = { tau = 5.0 }
+        [encoder.poisson]
+        intensity = 63.75
+        [network]
+        w_init = 0.1
+        """
+    )
+    assert trial.network.neuron == LIF(tau_m=50.0, adaptation=AdaptiveThreshold(theta_plus=0.2))
+    assert trial.network.rule == STDP(pre_trace=Trace(tau=5.0))
+    assert trial.inputs.encoder == Poisson(intensity=63.75)
+    assert (trial.network.w_init, trial.network.norm) == (0.1, 78.4)
+
+
+def test_kind_chooses_the_entry_below_a_name():
+    cfg = parsed(
+        """
+        [matrix]
+        neuron = ["fast", "lif"]
+        rule = ["stdp"]
+        [neuron.fast]
+        kind = "srm0"
+        tau_m = 10.0
+        [rule.stdp]
+        kind = "weight_dependent_stdp"
+        [network.inhibition]
+        kind = "inhibitory_layer"
+        strength = 17.0
+        neuron = { tau_m = 5.0 }
+        """
+    )
+    fast, lif = (entry.trial.network for entry in cfg.entries)
+    assert fast.neuron == SRM0(tau_m=10.0) and lif.neuron == LIF()
+    assert fast.rule == WeightDependentSTDP()
+    default = InhibitoryLayer()
+    assert fast.inhibition == InhibitoryLayer(strength=17.0, neuron=dataclasses.replace(default.neuron, tau_m=5.0))
+
+
+def test_the_default_inhibition_is_overlaid_without_kind():
+    assert only("network.inhibition.strength = 3.0").network.inhibition == DirectInhibition(strength=3.0)
+
+
+def test_none_turns_off_what_can_be_off_and_a_table_turns_it_on():
+    assert only('network.norm = "none"').network.norm is None
+    assert only('neuron.adaptive_lif.adaptation = "none"').network.neuron == LIF()
+    assert parsed('data = { n_train = "none", n_test = 5 }').data == DataConfig(n_test=5)
+    adapting = only('matrix.neuron = ["if"]\n[neuron.if.adaptation]\ntheta_plus = 0.3').network.neuron
+    assert adapting == IF(adaptation=AdaptiveThreshold(theta_plus=0.3))
+    adapting = only('matrix.neuron = ["if"]\nneuron.if.adaptation = {}').network.neuron
+    assert adapting == IF(adaptation=AdaptiveThreshold())
+
+
+def test_integers_become_floats_and_bounds_may_be_infinite():
+    trial = only("run.dt = 2\nneuron.adaptive_lif.v_floor = -70\nrule.stdp.w_min = -inf")
+    assert (trial.inputs.dt, type(trial.inputs.dt)) == (2.0, float)
+    assert type(trial.network.neuron.v_floor) is float
+    assert trial.network.rule.w_min == -math.inf
+
+
+def test_a_components_network_holds_in_its_cells_only_and_goes_over_the_common_one():
+    """Order: [network], then the encoder's, the neuron's, the rule's."""
+    cfg = parsed(
+        """
+        [matrix]
+        encoder = ["poisson", "rank_order"]
+        neuron = ["if", "lif"]
+        rule = ["stdp", "hebbian"]
+        [network]
+        n_neurons = 7
+        w_init = 0.1
+        gain = 1.5
+        [encoder.rank_order.network]
+        gain = 8.0
+        w_init = 0.2
+        [neuron.lif.network]
+        w_init = 0.4
+        ghosts = true
+        [rule.hebbian.network]
+        w_init = 0.5
+        """
+    )
+    seen = {
+        (e.encoder, e.neuron, e.rule): (e.trial.network.gain, e.trial.network.w_init, e.trial.network.ghosts)
+        for e in cfg.entries
+    }
+    assert seen == {
+        ("poisson", "if", "stdp"): (1.5, 0.1, False),
+        ("poisson", "if", "hebbian"): (1.5, 0.5, False),
+        ("poisson", "lif", "stdp"): (1.5, 0.4, True),
+        ("poisson", "lif", "hebbian"): (1.5, 0.5, True),
+        ("rank_order", "if", "stdp"): (8.0, 0.2, False),
+        ("rank_order", "if", "hebbian"): (8.0, 0.5, False),
+        ("rank_order", "lif", "stdp"): (8.0, 0.4, True),
+        ("rank_order", "lif", "hebbian"): (8.0, 0.5, True),
+    }
+    assert {e.trial.network.n_neurons for e in cfg.entries} == {7}
+
+
+# --- matrix and sweep
+
+
+def test_trials_come_in_the_order_in_which_the_study_names_them():
+    """Encoders, neurons, rules, then the sweep: the last runs fastest."""
+    cfg = parsed(
+        """
+        [matrix]
+        encoder = ["rank_order", "poisson"]
+        neuron = ["lif"]
+        rule = ["stdp", "hebbian"]
+        [sweep.rule]
+        eta_post = [0.5, 0.25]
+        [sweep.run]
+        seed = [3, 1, 2]
+        """
+    )
+    assert [(e.encoder, e.rule, *e.overrides.values()) for e in cfg.entries] == [
+        (encoder, rule, eta, seed)
+        for encoder in ("rank_order", "poisson")
+        for rule in ("stdp", "hebbian")
+        for eta in (0.5, 0.25)
+        for seed in (3, 1, 2)
+    ]
+    for entry in cfg.entries:
+        assert list(entry.overrides) == ["rule.eta_post", "run.seed"]
+        assert entry.trial.network.rule.eta_post == entry.overrides["rule.eta_post"]
+        assert entry.trial.inputs.seed == entry.overrides["run.seed"]
+        assert entry.trial.inputs.encoder == ENCODERS[entry.encoder]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "read"),
+    [
+        ("run.seed", 5, lambda t: t.inputs.seed),
+        ("run.dt", 0.5, lambda t: t.inputs.dt),
+        ("encoder.intensity", 64, lambda t: t.inputs.encoder.intensity),
+        ("neuron.tau_m", 5.0, lambda t: t.network.neuron.tau_m),
+        ("neuron.adaptation.theta_plus", 0.3, lambda t: t.network.neuron.adaptation.theta_plus),
+        ("rule.eta_pre", 0.0, lambda t: t.network.rule.eta_pre),
+        ("rule.pre_trace.tau", 3.0, lambda t: t.network.rule.pre_trace.tau),
+        ("network.norm", 20.0, lambda t: t.network.norm),
+        ("network.inhibition.strength", 7.0, lambda t: t.network.inhibition.strength),
+    ],
+)
+def test_a_sweep_changes_one_number_and_nothing_else(path, value, read):
+    base, trial = only(), only(f"sweep.{path} = [{value}]")
+    assert read(base) != read(trial) == value
+    assert jax.tree.structure(trial) == jax.tree.structure(base)
+    changed = [a != b for a, b in zip(jax.tree.leaves(trial), jax.tree.leaves(base), strict=True)]
+    assert sum(changed) == 1
+
+
+def test_a_sweep_keeps_what_the_tables_say_of_its_neighbours():
+    table = "network.inhibition = { kind = 'inhibitory_layer', excitation = 9.0 }"
+    trial = only(f"{table}\nsweep.network.inhibition.strength = [7]")
+    assert trial.network.inhibition == InhibitoryLayer(excitation=9.0, strength=7.0)
+
+
+def test_published_accuracies_belong_to_cells():
+    toml = "[published]\nann = 0.88\n[published.poisson.adaptive_lif]\nstdp = 0.79"
+    assert parsed(toml).published == {
+        ("poisson", "adaptive_lif", "stdp"): 0.79,
+        ("none", "relu", "backprop"): 0.88,
+    }
+
+
+# --- --set
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("run.seed=3", 3),
+        ("run.dt=0.5", 0.5),
+        ("run.dt=1e-3", 1e-3),
+        ("network.ghosts=true", True),
+        ("run.readout=linear", "linear"),
+        ('run.readout="linear"', "linear"),
+        ("matrix.rule=['stdp', 'hebbian']", ["stdp", "hebbian"]),
+        ("network.inhibition={ strength = 3.0 }", {"strength": 3.0}),
+        (" run.seed = 3 ", 3),
+        ("a=b=c", "b=c"),
+        ("a=", ""),
+    ],
+)
+def test_set_takes_toml_and_bare_words(assignment, value):
+    tables = {}
+    config.set_path(tables, assignment)
+    *above, last = assignment.partition("=")[0].strip().split(".")
+    for key in above:
+        tables = tables[key]
+    assert tables == {last: value} and type(tables[last]) is type(value)
+
+
+def test_set_goes_over_the_file_and_the_last_one_wins(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text('study = "störung"\n[run]\nseed = 1\nn_steps = 5\n', encoding="utf-8")
+    cfg = config.load(path, ["run.seed=2", "run.seed=3", "data.n_train=10", "study=y"])
+    assert (cfg.study, cfg.run.seed, cfg.run.n_steps, cfg.data.n_train) == ("y", 3, 5, 10)
+    assert cfg.tables == {"study": "y", "run": {"seed": 3, "n_steps": 5}, "data": {"n_train": 10}}
+    assert config.load(path).study == "störung"
+
+
+def test_flatten_names_everything_once():
+    assert config.flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": {}}) == {"a.b": 1, "a.c.d": [2], "e": {}}
+
+
+@pytest.mark.parametrize("name", ["x", "a-b_c.d+e", "2020", "störung", "n" * 60])
+def test_good_names(name):
+    assert config.name_of(name, "study") == name
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".x", "-x", "a/b", "a b", "[x]", "n" * 61, "x\n"])
+def test_bad_names(name):
+    with pytest.raises(InputError, match="study = .*name of"):
+        config.name_of(name, "study")

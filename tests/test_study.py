@@ -1,0 +1,371 @@
+"""Grids: how trials are grouped, and that grid, blocks, windows and a resumed run compute what one trial after the other does.
+
+The toy images have 64 pixels, so that everything runs in a moment; blocks are small, so that there are several of them.
+"""
+
+import contextlib
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jsnn import readout, study
+from jsnn.data import Dataset
+from jsnn.encoders import Bernoulli, RankOrder
+from jsnn.network import Network
+from jsnn.neurons import IF, LIF, NEURONS
+from jsnn.rules import STDP
+from jsnn.simulate import dense
+from jsnn.study import LaneState, Schedule
+from jsnn.trial import ASSIGN, NETWORK, ORDER, TEST, TRAIN, WEIGHTS, Inputs, Trial
+
+N_INPUT, N_NEURONS, N_STEPS, BATCH = 64, 5, 12, 4
+# Batches of 4, 4, 4 and of 4, 4, 2 in the two windows of each epoch; 13 answers in batches of 4.
+SCHEDULE = Schedule(n_train=22, n_assign=13, n_test=13, epochs=2, windows=2)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(study, "BLOCK", 8)
+    monkeypatch.setattr(study, "EVAL_BATCH", 4)
+
+
+@functools.cache
+def toy():
+    """Three patterns of 20 pixels in noise, more images than are used."""
+    rng = np.random.default_rng(0)
+
+    def part(n):
+        labels = rng.integers(0, 3, n).astype(np.int32)
+        noise = np.where(rng.random((n, N_INPUT)) < 0.1, rng.integers(1, 80, (n, N_INPUT)), 0)
+        images = np.where(np.arange(N_INPUT) // 20 == labels[:, None], rng.integers(150, 256, (n, N_INPUT)), noise)
+        return images.astype(np.uint8), labels
+
+    return Dataset("toy", *part(30), *part(16))
+
+
+def make(
+    seed=0, eta_post=0.05, neuron=NEURONS["adaptive_lif"], encoder=Bernoulli(max_probability=0.6), n_steps=N_STEPS,
+    batch_size=BATCH, **network,
+) -> Trial:  # fmt: skip
+    """A small trial that learns from a few images."""
+    network = {"n_neurons": N_NEURONS, "norm": 30.0, "tie_break": "random", "ghosts": True} | network
+    return Trial(
+        inputs=Inputs(encoder=encoder, seed=seed, n_steps=n_steps, batch_size=batch_size),
+        network=Network(n_input=N_INPUT, neuron=neuron, rule=STDP(eta_post=eta_post), **network),
+    )
+
+
+def lane_of(*trials):
+    (lane,) = study.plan(trials)
+    return lane
+
+
+def train(lane, state=None, on_progress=lambda n: None, on_window=lambda state: None) -> LaneState:
+    return study.train(lane, toy(), SCHEDULE, state or study.start(lane), on_progress, on_window)
+
+
+def answer(lane, learned, on_progress=lambda n: None):
+    return study.answer(lane, toy(), SCHEDULE, learned, on_progress)
+
+
+@functools.cache
+def alone(seed, eta_post):
+    """A trial of its own: its state when trained, and its answers."""
+    lane = lane_of(make(seed, eta_post))
+    state = train(lane)
+    return state, answer(lane, state.learned)[0][0]
+
+
+def assert_same(one, other):
+    """Trees equal bit for bit."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# --- plan
+
+
+def test_plan_groups_by_program_then_by_inputs_in_order_of_appearance():
+    trials = [
+        make(seed=seed, encoder=encoder, neuron=neuron, eta_post=eta)
+        for encoder in (Bernoulli(), RankOrder())
+        for neuron in (IF(), LIF())
+        for eta in (0.1, 0.2)
+        for seed in (0, 7)
+    ]
+    lanes = study.plan(trials)
+    assert [[cell.index for cell in lane.cells] for lane in lanes] == [
+        [(0, 1, 2, 3), (4, 5, 6, 7)],
+        [(8, 9, 10, 11), (12, 13, 14, 15)],
+    ]
+    for lane in lanes:
+        np.testing.assert_array_equal(lane.inputs.seed, [0, 7, 0, 7])
+        for cell in lane.cells:
+            assert_same(cell.trials.inputs, lane.inputs)
+            for g, i in enumerate(cell.index):
+                assert_same(study.take(cell.trials, g), jax.tree.map(jnp.asarray, trials[i]))
+
+
+@pytest.mark.parametrize(
+    ("other", "grouping"),
+    [
+        (make(seed=1), [[(0, 1)]]),  # another number: the same program
+        (make(encoder=Bernoulli(max_probability=0.5)), [[(0, 1)]]),
+        (make(neuron=LIF()), [[(0,), (1,)]]),  # another program for the same inputs
+        (make(ghosts=False), [[(0,), (1,)]]),
+        (make(norm=None), [[(0,), (1,)]]),
+        (make(seed=1, ghosts=False), [[(0,)], [(1,)]]),  # another program for other inputs
+        (make(encoder=Bernoulli(max_probability=0.5), ghosts=False), [[(0,)], [(1,)]]),
+        (make(encoder=RankOrder()), [[(0,)], [(1,)]]),
+        (make(n_steps=13), [[(0,)], [(1,)]]),
+        (make(batch_size=2), [[(0,)], [(1,)]]),
+    ],
+)
+def test_plan_of_two_trials(other, grouping):
+    assert [[cell.index for cell in lane.cells] for lane in study.plan([make(), other])] == grouping
+
+
+def test_footprint_grows_with_what_is_large():
+    rasters = study.BLOCK * N_STEPS * N_INPUT
+    small = study.footprint(lane_of(make()))
+    assert rasters < small < 2**20
+    assert study.footprint(lane_of(make(n_steps=1000 * N_STEPS))) > 1000 * rasters
+    assert study.footprint(lane_of(make(batch_size=10**6))) > 10**6 * N_STEPS * N_INPUT
+    assert study.footprint(lane_of(make(n_neurons=10**9))) > 4 * N_INPUT * 10**9
+    assert study.footprint(lane_of(*(make(seed=i, n_neurons=10**9) for i in range(3)))) > 3 * 4 * N_INPUT * 10**9
+
+
+def test_blocks():
+    """The last block is filled up with -1."""
+    index = np.arange(10).reshape(2, 5)
+    first, last = study.blocks(index, 3)
+    np.testing.assert_array_equal(first, [[0, 1, 2], [5, 6, 7]])
+    np.testing.assert_array_equal(last, [[3, 4, -1], [8, 9, -1]])
+    (only,) = study.blocks(index, 5)
+    np.testing.assert_array_equal(only, index)
+
+
+# --- the definition: one presentation after the other
+
+
+@jax.jit
+def rasters_of(inputs, images, purpose, numbers):
+    """Each image with the spikes of its address: trial seed -> purpose -> number."""
+    root = jax.random.fold_in(jax.random.key(inputs.seed), purpose)
+
+    def one(image, n):
+        return inputs.encoder.encode(jax.random.fold_in(root, n), image / 255.0, inputs.n_steps, inputs.dt)
+
+    return jnp.swapaxes(jax.vmap(one)(images.astype(jnp.float32), numbers), 0, 1)
+
+
+present = jax.jit(lambda *arguments: dense.present(*arguments)[:2])
+respond = jax.jit(lambda *arguments: dense.respond(*arguments)[0])
+
+
+def by_definition(trial: Trial):
+    """The trained network, and the order and the counts of all presentations, from loops over epochs and batches."""
+    data, batch, n = toy(), trial.inputs.batch_size, SCHEDULE.n_train
+    seed = jax.random.key(trial.inputs.seed)
+    learned = trial.network.init(jax.random.fold_in(seed, WEIGHTS))
+    shown, counts = [], []
+    for epoch in range(SCHEDULE.epochs):
+        order = np.asarray(jax.random.permutation(jax.random.fold_in(jax.random.fold_in(seed, ORDER), epoch), n))
+        shown.append(order)
+        for b in range(0, n, batch):
+            rows = order[b : b + batch]
+            valid = np.arange(batch) < len(rows)
+            images = np.zeros((batch, N_INPUT), np.uint8)
+            images[valid] = data.train_images[rows]
+            number = epoch * n + b
+            raster = rasters_of(trial.inputs, images, TRAIN, number + np.arange(batch))
+            key = jax.random.fold_in(jax.random.fold_in(seed, TRAIN + NETWORK), number)
+            learned, c = present(trial.network, learned, raster, valid, trial.inputs.dt, key)
+            counts.append(np.asarray(c)[valid])
+    return learned, np.concatenate(shown), np.concatenate(counts)
+
+
+def votes(counts, labels):
+    """What each presentation answers by `labels` of the neurons: loops over NumPy arrays; -1 for none."""
+    answers = []
+    for row in counts:
+        score = [row[labels == c].mean() if np.any(labels == c) else 0.0 for c in range(10)]
+        answers.append(int(np.argmax(score)) if max(score) > 0 else -1)
+    return np.array(answers)
+
+
+def labels_of(counts, truth):
+    """The class to which each neuron answers most, -1 if it is silent."""
+    means = np.array([counts[truth == c].mean(axis=0) if np.any(truth == c) else 0 * counts[0] for c in range(10)])
+    return np.where(means.sum(axis=0) > 0, means.argmax(axis=0), -1)
+
+
+@pytest.mark.parametrize("batch_size", [BATCH, 1])
+def test_training_by_definition(batch_size):
+    """Blocks, windows, a last batch that is not full, a new order in every epoch: all as in the loop above."""
+    trial = make(seed=3, batch_size=batch_size)
+    state = train(lane_of(trial))
+    learned, shown, counts = by_definition(trial)
+    one = study.take(state.learned[0], 0)
+    np.testing.assert_allclose(one.weights, learned.weights, rtol=1e-5)
+    np.testing.assert_allclose(one.theta, learned.theta, rtol=1e-5)
+    assert np.mean(counts > 0) > 0.2 and np.std(one.weights) > 0.05  # it was no silence that they agree on
+    epochs = shown.reshape(SCHEDULE.epochs, SCHEDULE.n_train)
+    assert np.array_equal(np.sort(epochs, axis=1), [np.arange(SCHEDULE.n_train)] * 2)
+    assert not np.array_equal(*epochs)
+
+    # the curve: each window's accuracy by the labels of the window before
+    truth = toy().train_labels[shown]
+    ends = {BATCH: [12, 22, 34, 44], 1: [11, 22, 33, 44]}[batch_size]
+    starts = [0, *ends[:-1]]
+    windows = [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+    curve = [
+        (now.stop, np.mean(votes(counts[now], labels_of(counts[before], truth[before])) == truth[now]))
+        for before, now in zip(windows[:-1], windows[1:], strict=True)
+    ]
+    np.testing.assert_allclose(state.curves[0][0], curve)
+    np.testing.assert_array_equal(state.labels[0][0], labels_of(counts[windows[-1]], truth[windows[-1]]))
+
+
+def test_answers_by_definition():
+    trial, data = make(seed=0, eta_post=0.05), toy()
+    state, answers = alone(0, 0.05)
+    learned = study.take(state.learned[0], 0)
+    seed, counts, n_spikes = jax.random.key(0), {}, {}
+    for purpose, images in ((ASSIGN, data.train_images[:13]), (TEST, data.test_images[:13])):
+        counts[purpose], n_spikes[purpose] = [], 0
+        for b in range(0, len(images), 4):
+            batch = np.zeros((4, N_INPUT), np.uint8)
+            part = images[b : b + 4]
+            batch[: len(part)] = part
+            raster = rasters_of(trial.inputs, batch, purpose, b + np.arange(4))
+            key = jax.random.fold_in(jax.random.fold_in(seed, purpose + NETWORK), b)
+            c = respond(trial.network, learned, raster, trial.inputs.dt, key)
+            counts[purpose].append(np.asarray(c)[: len(part)])
+            n_spikes[purpose] += int(np.sum(raster[:, : len(part)]))
+        counts[purpose] = np.concatenate(counts[purpose])
+    truth = data.test_labels[:13]
+    labels = labels_of(counts[ASSIGN], data.train_labels[:13])
+    predictions = votes(counts[TEST], labels)
+    np.testing.assert_array_equal(answers.labels, labels)
+    assert answers.accuracy["all_activity"] == pytest.approx(np.mean(predictions == truth))
+    assert answers.accuracy["all_activity"] > 0.5
+    assert answers.input_spikes == pytest.approx(n_spikes[TEST] / 13)
+    assert answers.output_spikes == pytest.approx(counts[TEST].sum() / 13)
+    confusion = np.zeros((10, 11), int)
+    np.add.at(confusion, (truth, predictions), 1)  # -1 is the last column
+    np.testing.assert_array_equal(answers.confusion["all_activity"], confusion)
+    assert set(answers.accuracy) == set(answers.confusion) == set(readout.READOUTS)
+
+
+# --- grids
+
+
+def test_a_grid_is_the_loop_over_its_trials_bit_for_bit():
+    grid = [(seed, eta) for eta in (0.05, 0.01) for seed in (0, 1, 2)]
+    lane = lane_of(*(make(seed, eta) for seed, eta in grid))
+    shown = []
+    state = train(lane, on_progress=shown.append)
+    answers = answer(lane, state.learned, on_progress=shown.append)
+    assert sum(shown) == len(grid) * (44 + 13 + 13)
+    for g, (seed, eta) in enumerate(grid):
+        one_state, one_answers = alone(seed, eta)
+        assert_same(study.take(state.learned[0], g), study.take(one_state.learned[0], 0))
+        np.testing.assert_array_equal(state.labels[0][g], one_state.labels[0][0])
+        assert state.curves[0][g] == one_state.curves[0][0]
+        np.testing.assert_array_equal(answers[0][g].labels, one_answers.labels)
+        for field in ("accuracy", "confusion", "input_spikes", "output_spikes"):
+            assert getattr(answers[0][g], field) == getattr(one_answers, field)
+    weights = np.asarray(state.learned[0].weights)
+    for g in range(1, len(grid)):
+        assert not np.array_equal(weights[0], weights[g])  # six networks, not one
+
+
+def test_cells_of_a_lane_see_the_same_spikes():
+    """Two networks in lockstep learn what each learns alone, from rasters that were drawn once."""
+    other = make(ghosts=False)
+    lane = lane_of(make(), other)
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        encode = study._encode
+        patch.setattr(study, "_encode", lambda *a: drawn.append(a[1]) or encode(*a))
+        state = train(lane)
+    answers = answer(lane, state.learned)
+    assert drawn == [TRAIN]  # traced once; a lane per cell would have traced it for each
+    one_state, one_answers = alone(0, 0.05)
+    assert_same(state.learned[0], one_state.learned[0])
+    assert answers[0][0].accuracy == one_answers.accuracy
+    alone_state = train(lane_of(other))
+    assert_same(state.learned[1], alone_state.learned[0])
+    assert state.curves == [one_state.curves[0], alone_state.curves[0]]
+    assert not np.array_equal(state.learned[0].theta, state.learned[1].theta)
+
+
+@contextlib.contextmanager
+def compilations():
+    """The compilations of a block of code, as JAX reports them."""
+    events = []
+
+    def listen(event, seconds, **_):
+        if event.startswith("/jax/core/compile/"):
+            events.append(event)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield events
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def test_a_study_that_differs_in_numbers_compiles_nothing():
+    alone(0, 0.05)
+    with compilations() as events:
+        neuron = LIF(tau_m=50.0, adaptation=dataclasses.replace(NEURONS["adaptive_lif"].adaptation, theta_plus=0.1))
+        lane = lane_of(make(9, 0.03, neuron, norm=25.0, encoder=Bernoulli(max_probability=0.5)))
+        state = train(lane)
+        answer(lane, state.learned)
+    assert events == []
+    assert not np.array_equal(state.learned[0].weights, alone(0, 0.05)[0].learned[0].weights)
+    with compilations() as events:
+        study.start(lane_of(make(n_neurons=6)))
+    assert events != []
+
+
+# --- going on
+
+
+def test_training_goes_on_from_any_window_as_if_it_had_never_stopped():
+    lane, states = lane_of(make()), []
+    end = train(lane, on_window=states.append)
+    assert [state.window for state in states] == [1, 2, 3, 4]
+    assert [len(state.curves[0][0]) for state in states] == [0, 1, 2, 3]
+    for state in states:
+        later = train(lane, state=state)
+        assert_same(later.learned, end.learned)
+        assert_same(later.labels, end.labels)
+        assert (later.curves, later.window) == (end.curves, 4)
+    assert [len(state.curves[0][0]) for state in states] == [0, 1, 2, 3]  # and the states are what they were
+    assert not np.array_equal(states[2].learned[0].weights, end.learned[0].weights)
+
+
+def test_only_training_images_that_are_used_are_seen():
+    """Images beyond n_train, and the test set, do not change what is learned."""
+    data = toy()
+    other = dataclasses.replace(
+        data,
+        train_images=np.concatenate([data.train_images[:22], 255 - data.train_images[22:]]),
+        train_labels=np.concatenate([data.train_labels[:22], 9 - data.train_labels[22:]]),
+        test_images=255 - data.test_images,
+        test_labels=9 - data.test_labels,
+    )
+    lane, (state, answers) = lane_of(make()), alone(0, 0.05)
+    again = study.train(lane, other, SCHEDULE, study.start(lane), lambda n: None, lambda state: None)
+    assert_same(again.learned, state.learned)
+    new = study.answer(lane, other, SCHEDULE, again.learned, lambda n: None)[0][0]
+    np.testing.assert_array_equal(new.labels, answers.labels)
+    assert new.accuracy != answers.accuracy
