@@ -39,12 +39,27 @@ def study_parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments of the commands that run a study."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a study, see configs/*.toml")
-    parser.add_argument("--set", action="append", default=[], metavar="PATH=VALUE", help="change a number of the config, e.g. run.seed=1")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results, checkpoints and figures go (default: runs/<study>)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PATH=VALUE",
+        help="change a number of the config, e.g. run.seed=1",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where results, checkpoints and figures go (default: checkpoints/<study>)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set, instead of a download")
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set, instead of a download"
+    )
     parser.add_argument("--no-figures", action="store_true", help="write results only")
-    parser.add_argument("--no-clock", action="store_true", help="leave clock readings out of the results: equal runs give equal bytes")
+    parser.add_argument(
+        "--no-clock", action="store_true", help="leave clock readings out of the results: equal runs give equal bytes"
+    )
     return parser
 
 
@@ -58,10 +73,19 @@ class Console:
 
     def __init__(self, entries: Sequence[Any], title: str, total: int) -> None:
         from rich.console import Console as Rich
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self.rich, self.entries, self.title = Rich(), entries, title
-        self.names = {axis: list(dict.fromkeys(getattr(e, axis) for e in entries)) for axis in ("encoder", "neuron", "rule")}
+        self.names = {
+            axis: list(dict.fromkeys(getattr(e, axis) for e in entries)) for axis in ("encoder", "neuron", "rule")
+        }
         self.interims: dict[tuple[str, ...], float] = {}
         self.records: dict[tuple[str, ...], list[float]] = {}
         self.baseline: dict[str, Any] | None = None
@@ -87,7 +111,9 @@ class Console:
         from rich.table import Table
 
         table = Table(title=self.title, title_style="bold", header_style="bold", caption_justify="left")
-        table.caption = "test accuracy, %" + (" (mean of seeds)" if any(len(v) > 1 for v in self.records.values()) else "")
+        table.caption = "test accuracy, %" + (
+            " (mean of seeds)" if any(len(v) > 1 for v in self.records.values()) else ""
+        )
         table.caption += "; ~ is the accuracy on the last window of training images, so far"
         table.add_column("encoder")
         table.add_column("neuron")
@@ -97,7 +123,9 @@ class Console:
             for i, neuron in enumerate(self.names["neuron"]):
                 last = i == len(self.names["neuron"]) - 1
                 cells = [self.cell((encoder, neuron, rule)) for rule in self.names["rule"]]
-                table.add_row(encoder.replace("_", " ") if i == 0 else "", neuron.replace("_", " "), *cells, end_section=last)
+                table.add_row(
+                    encoder.replace("_", " ") if i == 0 else "", neuron.replace("_", " "), *cells, end_section=last
+                )
         if self.baseline:
             table.add_row("ANN 784-100-10", "relu", f"{percent(self.baseline['test_accuracy'])} backprop")
         return table
@@ -165,7 +193,9 @@ class Console:
         else:
             self.records.setdefault(key, []).append(record["test_accuracy"])
         if self.live is None:
-            self.rich.print(f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['test_accuracy'])} %", highlight=False)
+            self.rich.print(
+                f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['test_accuracy'])} %", highlight=False
+            )
 
     def warn(self, message: str) -> None:
         """A line above the table."""
@@ -183,12 +213,14 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
-    out = arguments.out or Path("runs") / cfg.study
+    out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
     each = schedule.n_train * schedule.epochs + schedule.n_assign + schedule.n_test
-    title = f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
+    title = (
+        f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
+    )
     with Console(cfg.entries, title, each * len(cfg.entries)) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
@@ -197,4 +229,9 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
 
         with console.rich.status("drawing figures"):
             drawn = draw(out, dataset, console.warn)
-        console.rich.print(f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}", highlight=False, markup=False, soft_wrap=True)
+        console.rich.print(
+            f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )

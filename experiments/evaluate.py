@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the run's data set")
-    parser.add_argument("--n-assign", type=int, metavar="N", help="training images that label the neurons (default: as in the run)")
+    parser.add_argument(
+        "--n-assign", type=int, metavar="N", help="training images that label the neurons (default: as in the run)"
+    )
     parser.add_argument("--n-test", type=int, metavar="N", help="test images (default: all)")
     arguments = parser.parse_args()
     prepare_jax()
@@ -30,7 +32,9 @@ def main() -> None:
 
     from jsnn import data, readout, runs, study
 
-    cfg, lanes, learned = runs.load_trained(arguments.run, lambda message: print(f"warning: {message}", file=sys.stderr))
+    cfg, lanes, learned = runs.load_trained(
+        arguments.run, lambda message: print(f"warning: {message}", file=sys.stderr)
+    )
     own = arguments.data_dir is not None or cfg.data.name == "mnist_excerpt"
     dataset = data.load(cfg.data.name if own else "mnist_excerpt", arguments.data_dir, None, arguments.n_test)
     n_assign = arguments.n_assign or min(cfg.data.n_assign or 10_000, len(dataset.train_labels))

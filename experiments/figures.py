@@ -2,8 +2,8 @@
 
   python experiments/figures.py checkpoints/headline --data-dir ~/mnist
 
-Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, receptive fields, one presentation. The last one
-needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
+Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, receptive fields, one presentation. The
+last one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
 """
 
 import argparse
@@ -23,7 +23,9 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
 
     records = results.read(run / "results.jsonl")
     if not records:
-        raise InputError(f"{run} has no results: run a study there first, e.g. experiments/matrix.py CONFIG --out {run}")
+        raise InputError(
+            f"{run} has no results: run a study there first, e.g. experiments/matrix.py CONFIG --out {run}"
+        )
     cfg, lanes, learned = runs.load_trained(run, warn)
     spiking = [r for r in records if r["encoder"] != "none"]
     best = max(spiking, key=lambda r: r["test_accuracy"])
@@ -31,7 +33,10 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     trial, network = runs.network_of(cfg, lanes, learned, best)
     where = run / "figures"
     drawn = [
-        plots.save(plots.confusion_matrix(best["confusions"][best["readout"]], best["test_accuracy"], name), where / "confusion.png"),
+        plots.save(
+            plots.confusion_matrix(best["confusions"][best["readout"]], best["test_accuracy"], name),
+            where / "confusion.png",
+        ),
         plots.save(plots.receptive_fields(network.weights, best["neuron_labels"]), where / "receptive_fields.png"),
         plots.save(presentation(trial, network, dataset), where / "presentation.png"),
     ]

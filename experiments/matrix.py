@@ -1,10 +1,11 @@
 """Run a study: every cell of its encoder x neuron x rule matrix, times its sweep.
 
   python experiments/matrix.py configs/matrix.toml
-  python experiments/matrix.py configs/seed_study.toml --data-dir ~/mnist --out runs/seed
-  python experiments/matrix.py configs/seed_study.toml --data-dir ~/mnist --out runs/seed --resume
+  python experiments/matrix.py configs/seed_study.toml --data-dir ~/mnist --out checkpoints/mine
+  python experiments/matrix.py configs/seed_study.toml --data-dir ~/mnist --out checkpoints/mine --resume
 
-Results go to DIR/results.jsonl, one line a trial, figures to DIR/figures. An interrupted or killed run goes on with --resume.
+Results go to DIR/results.jsonl, one line a trial, figures to DIR/figures. An interrupted or killed run goes on
+with --resume.
 """
 
 from console import command, run_study, study_parser

@@ -60,7 +60,11 @@ def matrix(run: Path, records: Records) -> str:
         [name(encoder), name(neuron), *(text((encoder, neuron, rule)) for rule in rules)]
         for encoder, neuron in dict.fromkeys((e, n) for e, n, _ in cells if e != "none")
     ]
-    body += [["ANN 784-100-10", "ReLU", f"{text(cell)} backprop", *[""] * (len(rules) - 1)] for cell in cells if cell[0] == "none"]
+    body += [
+        ["ANN 784-100-10", "ReLU", f"{text(cell)} backprop", *[""] * (len(rules) - 1)]
+        for cell in cells
+        if cell[0] == "none"
+    ]
     return rows(["encoder", "neuron", *map(name, rules)], body)
 
 
@@ -82,7 +86,7 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "seed_study": ("seed_study", matrix),
     "seed_study_collapse": ("seed_study_collapse", matrix),
     "headline": ("headline", readouts),
-    "matrix": ("matrix", matrix),
+    "matrix": ("excerpt", matrix),
 }
 
 

@@ -1,7 +1,8 @@
 """Train one combination of encoder, neuron and rule (over any sweep of numbers), and draw it.
 
   python experiments/train.py configs/headline.toml --data-dir ~/mnist
-  python experiments/train.py configs/headline.toml --set data.name=mnist_excerpt --set data.n_train=2000 --out runs/try
+  python experiments/train.py configs/headline.toml --set data.name=mnist_excerpt --set data.n_train=2000 --out
+  checkpoints/try
 
 The same as experiments/matrix.py for a config with a single cell; it refuses any other.
 """
@@ -18,7 +19,9 @@ def main() -> None:
     def one_cell(cfg) -> None:
         cells = {(e.encoder, e.neuron, e.rule) for e in cfg.entries}
         if len(cells) > 1:
-            raise InputError(f"{arguments.config} has {len(cells)} cells: train.py takes one; use experiments/matrix.py")
+            raise InputError(
+                f"{arguments.config} has {len(cells)} cells: train.py takes one; use experiments/matrix.py"
+            )
 
     run_study(arguments, one_cell)
 

@@ -22,7 +22,8 @@ class AdaptiveThreshold:
     `clock` says what the decay counts. "presentation": each presentation lasts n_steps * dt, so that a batch of B
     decays theta by exp(-B * n_steps * dt / tau_theta) and an epoch has the same homeostasis at every batch size.
     "step": every step of the simulation decays once, however many presentations it holds, which is what BindsNET
-    does (its homeostasis weakens with the batch; in float32 the factor exp(-1e-7) also rounds to 1 - 2^-23 or 1 - 2^-24).
+    does (its homeostasis weakens with the batch; in float32 the factor exp(-1e-7) also rounds to 1 - 2^-23 or 1 -
+    2^-24).
     """
 
     theta_plus: NonNegative = 0.05  # mV a spike

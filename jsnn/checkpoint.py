@@ -119,9 +119,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def restore(
-    directory: Path, like: Any, warn: Callable[[str], None]
-) -> tuple[int, Any, dict[str, Any]] | None:
+def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[int, Any, dict[str, Any]] | None:
     """The newest checkpoint that is whole: its number, arrays (in the structure of `like`) and JSON object.
 
     `warn` hears of each one that is not. None if there is no checkpoint to go on from.

@@ -12,8 +12,8 @@ TieBreak = Literal["none", "first", "random", "furthest"]
 def winners(tie_break: TieBreak, excess: Array, key: Array) -> Array:
     """Which neurons fire, `bool[batch, n_neurons]`, given how far each is over its threshold (mV, < 0: not).
 
-    "none": all that cross. "random": one of them, uniformly (BindsNET's one_spike). "furthest": the one furthest over its
-    threshold. "first": the one of lowest index (deterministic, for comparing implementations).
+    "none": all that cross. "random": one of them, uniformly (BindsNET's one_spike). "furthest": the one furthest
+    over its threshold. "first": the one of lowest index (deterministic, for comparing implementations).
     """
     crossed = excess >= 0
     if tie_break == "none":

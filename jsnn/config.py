@@ -28,7 +28,12 @@ from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed
 from jsnn.rules import RULES
 from jsnn.trial import Inputs, Trial
 
-REGISTRIES: dict[str, Mapping[str, Any]] = {"encoder": ENCODERS, "neuron": NEURONS, "rule": RULES, "inhibition": INHIBITIONS}
+REGISTRIES: dict[str, Mapping[str, Any]] = {
+    "encoder": ENCODERS,
+    "neuron": NEURONS,
+    "rule": RULES,
+    "inhibition": INHIBITIONS,
+}
 OPTIONAL = {"adaptation": AdaptiveThreshold()}  # fields that a table turns on and "none" turns off
 
 
@@ -192,7 +197,9 @@ def with_network(trial: Trial, **changes: Any) -> Trial:
 
 
 def swept(trial: Trial, path: str, value: Any) -> Trial:
-    """The trial with the number at a dotted path (run.seed, rule.eta_post, network.inhibition.strength, ...) replaced."""
+    """The trial with the number at a dotted path (run.seed, rule.eta_post, network.inhibition.strength, ...)
+    replaced.
+    """
     root, *keys = path.split(".")
     if root not in SWEEPABLE or not keys:
         raise unknown("path", path, (f"{r}.<number>" for r in SWEEPABLE), "sweep")
@@ -238,9 +245,7 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
         network = overlay(network, n_network, f"neuron.{n}.network")
         network = overlay(network, r_network, f"rule.{r}.network")
         base = Trial(
-            inputs=Inputs(
-                encoder=encoder, seed=run.seed, dt=run.dt, n_steps=run.n_steps, batch_size=run.batch_size
-            ),
+            inputs=Inputs(encoder=encoder, seed=run.seed, dt=run.dt, n_steps=run.n_steps, batch_size=run.batch_size),
             network=network,
         )
         for values in itertools.product(*sweep.values()):

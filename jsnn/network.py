@@ -13,7 +13,7 @@ from jax import Array
 from jsnn.competition import TieBreak, winners
 from jsnn.inhibition import DirectInhibition
 from jsnn.pytree import node, static
-from jsnn.ranges import Count, NonNegative, Positive
+from jsnn.ranges import Count, Positive
 from jsnn.types import Inhibition, Neuron, Reduction, Rule, State
 
 
@@ -53,7 +53,9 @@ class Network:
     gain: Positive = 1.0  # of the input projection: the drive is gain * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
     norm_at_start: bool = static(True)  # False: only after the first presentation, as in BindsNET
-    reduction: Reduction = static("sum")  # how the changes of a batch's presentations become one (jsnn.simulate.plasticity)
+    reduction: Reduction = static(
+        "sum"
+    )  # how the changes of a batch's presentations become one (jsnn.simulate.plasticity)
 
     def init(self, key: Array) -> Learned:
         """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`."""
@@ -78,8 +80,8 @@ class Network:
     def step(self, fast: Fast, drive: Array, theta: Array, dt: Array | float, key: Array) -> tuple[Fast, Array]:
         """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection.
 
-        Returns the state with this step's spikes in it, and which neurons were reset (`bool[batch, n_neurons]`: those that
-        fired, and the ghosts where there are any).
+        Returns the state with this step's spikes in it, and which neurons were reset (`bool[batch, n_neurons]`:
+        those that fired, and the ghosts where there are any).
         """
         key_neuron, key_tie = jax.random.split(key)
         inhibition, current = self.inhibition.step(fast.inhibition, fast.spikes, dt)

@@ -10,6 +10,7 @@ from jsnn.errors import InputError
 
 UNFINISHED = ".unfinished"  # ends the name of a file while it is written; the next write overwrites one left behind
 
+
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file by new content, or leave it as it was: a reader never sees half of it.
 

@@ -1,4 +1,5 @@
-"""A run: one study in one directory, from its config to the last line of results.jsonl, through any number of interruptions.
+"""A run: one study in one directory, from its config to the last line of results.jsonl, through any number of
+interruptions.
 
     DIR/config.json      the study as it was started: what --resume is compared with
     DIR/results.jsonl    one line a finished trial, in the order of the study
@@ -12,24 +13,21 @@ import dataclasses
 import hashlib
 import json
 import os
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-import jsnn
 from jsnn import checkpoint, config, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset
 from jsnn.errors import InputError
-from jsnn.learners import ann
 from jsnn.network import Learned
-from jsnn.study import Answers, Lane, LaneState, Schedule
+from jsnn.records import CompileClock, ann_record, environment, identity, record
+from jsnn.study import Lane, LaneState, Schedule
 from jsnn.trial import Trial
 
 CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
@@ -82,7 +80,9 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
         if entry.trial.network.n_input != n_pixels:
             n_input = entry.trial.network.n_input
             raise InputError(f"network.n_input = {n_input}: it should be {n_pixels}, the pixels of an image")
-    return Schedule(n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=cfg.run.epochs, windows=cfg.run.curve_points)
+    return Schedule(
+        n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=cfg.run.epochs, windows=cfg.run.curve_points
+    )
 
 
 def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
@@ -99,7 +99,9 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
         needs.append((4 * n_weights, f"ann.n_hidden = {cfg.ann.n_hidden}"))
     for need, what in needs:
         if need > memory:
-            raise InputError(f"{what}: it needs {need / 1e9:.3g} GB and should fit into the {memory / 1e9:.3g} GB there are")
+            raise InputError(
+                f"{what}: it needs {need / 1e9:.3g} GB and should fit into the {memory / 1e9:.3g} GB there are"
+            )
 
 
 def fingerprint(data: Dataset, schedule: Schedule) -> str:
@@ -171,17 +173,6 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return different
 
 
-def identity(entry: Entry) -> dict[str, Any]:
-    """The part of a line of results.jsonl that says which trial of its study it is."""
-    return {
-        "encoder": entry.encoder,
-        "neuron": entry.neuron,
-        "rule": entry.rule,
-        "seed": entry.trial.inputs.seed,
-        "overrides": {path: value for path, value in entry.overrides.items() if path != "run.seed"},
-    }
-
-
 def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
     lines = results.read(path)
@@ -198,120 +189,6 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
     if len(lines) not in whole:
         raise results.damaged(f"{path}: it has {len(lines)} lines and should have one of {whole}", path)
     return lines
-
-
-class CompileClock:
-    """Seconds that JAX has spent lowering and compiling (tracing apart), from its own monitoring events."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._listen)
-
-    def _listen(self, event: str, seconds: float, **_: Any) -> None:
-        if event in ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration"):
-            self.seconds += seconds
-
-
-def environment() -> dict[str, Any]:
-    """What a record says of where it was made."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git here
-        commit = ""
-    device = jax.devices()[0]
-    return {
-        "jsnn": jsnn.__version__,
-        "jax": version("jax"),
-        "device": f"{device.platform}:{device.device_kind}",
-        "git_commit": commit or None,
-    }
-
-
-def config_hash(cfg: Config) -> str:
-    """The first 12 digits of the SHA-256 of a study's tables."""
-    return hashlib.sha256(json.dumps(cfg.tables, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def record(
-    cfg: Config,
-    entry: Entry,
-    data: Dataset,
-    schedule: Schedule,
-    answers: Answers,
-    curve: Sequence[tuple[int, float]],
-    clock: dict[str, float],
-    where: dict[str, Any],
-) -> dict[str, Any]:
-    """The line of results.jsonl of one trial."""
-    inputs, network = entry.trial.inputs, entry.trial.network
-    lateral = answers.output_spikes * (network.n_neurons - 1)
-    return {
-        "study": cfg.study,
-        "dataset": data.name,
-        **identity(entry),
-        "n_neurons": network.n_neurons,
-        "batch_size": inputs.batch_size,
-        "n_steps": inputs.n_steps,
-        "n_train": schedule.n_train * schedule.epochs,
-        "n_assign": schedule.n_assign,
-        "n_test": schedule.n_test,
-        "readout": cfg.run.readout,
-        "test_accuracy": answers.accuracy[cfg.run.readout],
-        "readouts": answers.accuracy,
-        "confusions": answers.confusion,
-        "curve": [list(point) for point in curve],
-        "neuron_labels": answers.labels.tolist(),
-        "input_spikes": answers.input_spikes,
-        "output_spikes": answers.output_spikes,
-        "synaptic_operations": answers.input_spikes * network.n_neurons + lateral,
-        **clock,
-        **where,
-        "config_hash": config_hash(cfg),
-    }
-
-
-def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, Any], clock: bool) -> dict[str, Any]:
-    """Train the ANN of the study and make its line, in the words of the other lines."""
-    assert cfg.ann is not None
-    compiled, began = CompileClock(), time.perf_counter()
-    predictions, curve = ann.train(cfg.ann, data, schedule.n_train, schedule.n_test, lambda n: None)
-    seconds = time.perf_counter() - began
-    confusion = np.asarray(readout.confusion(data.test_labels[: schedule.n_test], predictions)).tolist()
-    accuracy = float(np.mean(predictions == data.test_labels[: schedule.n_test]))
-    n_train, n_input = schedule.n_train * cfg.ann.epochs, data.train_images.shape[1]
-    times = {
-        "presentations_per_second": n_train / max(seconds - compiled.seconds, 1e-9),
-        "compile_seconds": compiled.seconds,
-        "run_seconds": seconds,
-    }
-    return {
-        "study": cfg.study,
-        "dataset": data.name,
-        "encoder": "none",
-        "neuron": "relu",
-        "rule": "backprop",
-        "seed": cfg.ann.seed,
-        "n_neurons": cfg.ann.n_hidden,
-        "batch_size": cfg.ann.batch_size,
-        "n_steps": 1,
-        "n_train": n_train,
-        "n_assign": 0,
-        "n_test": schedule.n_test,
-        "readout": "argmax",
-        "test_accuracy": accuracy,
-        "readouts": {"argmax": accuracy},
-        "confusions": {"argmax": confusion},
-        "curve": [list(point) for point in curve],
-        "overrides": {},
-        "neuron_labels": None,
-        "input_spikes": None,
-        "output_spikes": None,
-        "synaptic_operations": float(cfg.ann.n_hidden * (n_input + readout.N_CLASSES)),  # multiply-accumulates
-        **(times if clock else {}),
-        **where,
-        "config_hash": config_hash(cfg),
-    }
 
 
 def _meta(state: LaneState) -> dict[str, Any]:
@@ -359,7 +236,7 @@ def run(
     check_memory(cfg, lanes)
     if open_run(out, cfg, fingerprint(data, schedule), resume) and resume:
         observer.warn(f"--resume: there was no run in {out}; this starts one")
-    where, compiled = environment(), CompileClock()
+    job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock)
     path = out / "results.jsonl"
     written = read_results(path, cfg, lanes)
     n_done = 0
@@ -368,93 +245,88 @@ def run(
         n_done += len(entries)
         if len(written) >= n_done:
             if checkpoint.steps(lane_directory(out, number)):  # a damaged last state is made again
-                _train_lane(cfg, data, schedule, out, number, lane, entries, observer)
+                _train_lane(job, number, lane, entries)
             for line in written[n_done - len(entries) : n_done]:
                 observer.finished(line)
             continue
-        new = _run_lane(cfg, data, schedule, out, number, lane, entries, observer, compiled, where, clock)
+        new = _run_lane(job, number, lane, entries)
         results.append(path, new)
         written += new
         for line in new:
             observer.finished(line)
     if cfg.ann is not None:
         if len(written) == n_done:
-            new = [ann_record(cfg, data, schedule, where, clock)]
+            new = [ann_record(cfg, data, schedule, job.environment, clock)]
             results.append(path, new)
             written += new
         observer.finished(written[-1])
     return written
 
 
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same while a study runs."""
+
+    cfg: Config
+    data: Dataset
+    schedule: Schedule
+    out: Path
+    observer: Observer
+    environment: dict[str, Any]
+    compiled: CompileClock
+    clock: bool
+
+
 def _train_lane(
-    cfg: Config,
-    data: Dataset,
-    schedule: Schedule,
-    out: Path,
-    number: int,
-    lane: Lane,
-    entries: Sequence[Entry],
-    observer: Observer,
-    state: LaneState | None = None,
+    job: Job, number: int, lane: Lane, entries: Sequence[Entry], state: LaneState | None = None
 ) -> LaneState:
     """Train a lane to its end from `state`, by default its newest; afterwards that end is saved."""
-    checkpoint.sweep(lane_directory(out, number))
-    state = state or restore_lane(out, number, lane, observer.warn) or study.start(lane)
+    directory, observer = lane_directory(job.out, number), job.observer
+    checkpoint.sweep(directory)
+    state = state or restore_lane(job.out, number, lane, observer.warn) or study.start(lane)
     saved, saved_at = state.window, time.monotonic()
 
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
-        checkpoint.save(lane_directory(out, number), state.window, _arrays(state), _meta(state))
+        checkpoint.save(directory, state.window, _arrays(state), _meta(state))
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:
         points = [curve[-1][1] for cell in state.curves for curve in cell if curve]
         for entry, accuracy in zip(entries, points, strict=False):
             observer.interim(entry, accuracy)
-        if time.monotonic() - saved_at >= cfg.run.checkpoint_seconds:
+        if time.monotonic() - saved_at >= job.cfg.run.checkpoint_seconds:
             save(state)
 
-    state = study.train(lane, data, schedule, state, observer.progress, on_window)
+    state = study.train(lane, job.data, job.schedule, state, observer.progress, on_window)
     if saved != state.window:
         save(state)
     return state
 
 
-def _run_lane(
-    cfg: Config,
-    data: Dataset,
-    schedule: Schedule,
-    out: Path,
-    number: int,
-    lane: Lane,
-    entries: Sequence[Entry],
-    observer: Observer,
-    compiled: CompileClock,
-    where: dict[str, Any],
-    clock: bool,
-) -> list[dict[str, Any]]:
-    state = restore_lane(out, number, lane, observer.warn) or study.start(lane)
-    began, compiled_before = time.perf_counter(), compiled.seconds
+def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """Train a lane, let its networks answer, and make their lines."""
+    schedule = job.schedule
+    state = restore_lane(job.out, number, lane, job.observer.warn) or study.start(lane)
+    began, compiled_before = time.perf_counter(), job.compiled.seconds
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
-    observer.lane(number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test))
-    state = _train_lane(cfg, data, schedule, out, number, lane, entries, observer, state)
-    answers = study.answer(lane, data, schedule, state.learned, observer.progress, state.responses)
-    seconds, compile_seconds = time.perf_counter() - began, compiled.seconds - compiled_before
+    job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test))
+    state = _train_lane(job, number, lane, entries, state)
+    answers = study.answer(lane, job.data, schedule, state.learned, job.observer.progress, state.responses)
+    seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before
     lines = []
     for c, cell in enumerate(lane.cells):
         for g, i in enumerate(cell.index):
             presentations, train_seconds = state.timed[c]
-            times = {
+            clock = {
                 "presentations_per_second": presentations / train_seconds if presentations else None,
                 "compile_seconds": compile_seconds / len(entries),
                 "run_seconds": seconds / len(entries),
             }
-            lines.append(
-                record(
-                    cfg, cfg.entries[i], data, schedule, answers[c][g], state.curves[c][g], times if clock else {}, where
-                )
-            )
+            where = (clock if job.clock else {}) | job.environment
+            curve = state.curves[c][g]
+            lines.append(record(job.cfg, job.cfg.entries[i], job.data, schedule, answers[c][g], curve, where))
     return lines
 
 
@@ -489,4 +361,6 @@ def network_of(
                 entry = cfg.entries[i]
                 if line.items() >= identity(entry).items():
                     return entry.trial, study.take(network, g)
-    raise InputError(f"no trained network of {line['encoder']} x {line['neuron']} x {line['rule']}, seed {line['seed']}")
+    raise InputError(
+        f"no trained network of {line['encoder']} x {line['neuron']} x {line['rule']}, seed {line['seed']}"
+    )

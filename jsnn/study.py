@@ -44,7 +44,9 @@ class Lane:
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """How much is shown: the whole of `n_train` images `epochs` times, in windows of which each is a point of the curve."""
+    """How much is shown: the whole of `n_train` images `epochs` times, in windows of which each is a point of
+    the curve.
+    """
 
     n_train: int
     n_assign: int
@@ -99,16 +101,16 @@ def footprint(lane: Lane) -> int:
 
 
 def over_trials(f: Callable[..., Any], *stacked: Any) -> Any:
-    """f for each trial of a cell, as one program: one after the other on a CPU (a vmap was measured to be half as fast there,
-    for want of cache), all at once on an accelerator."""
+    """f for each trial of a cell, as one program: one after the other on a CPU (a vmap was measured to be half as
+    fast there, for want of cache), all at once on an accelerator."""
     if jax.default_backend() == "cpu":
         return jax.lax.map(lambda arguments: f(*arguments), stacked)
     return jax.vmap(f)(*stacked)
 
 
 def without(trials: Trial, *parts: str) -> Trial:
-    """Trials without their encoder and some parts of their network, for a computation that does not read them: all cells
-    that differ in nothing else then share its program."""
+    """Trials without their encoder and some parts of their network, for a computation that does not read them: all
+    cells that differ in nothing else then share its program."""
     network = dataclasses.replace(trials.network, **dict.fromkeys(parts))
     return dataclasses.replace(trials, inputs=dataclasses.replace(trials.inputs, encoder=None), network=network)
 
@@ -147,7 +149,9 @@ def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: Array, fi
 
 
 def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, readout.Assignment]:
-    """A window's answers int32[n_trials, n] by the labels of the window before, and the assignment that it gives itself."""
+    """A window's answers int32[n_trials, n] by the labels of the window before, and the assignment that it
+    gives itself.
+    """
 
     def one(counts, labels, shown, before):
         old = readout.Assignment(response=jnp.zeros((readout.N_CLASSES, counts.shape[1])), label=before)
@@ -264,7 +268,9 @@ def responses(
     purpose: int,
     on_progress: Callable[[int], None],
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a presentation."""
+    """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a
+    presentation.
+    """
     n_trials = len(lane.cells[0].index)
     n_batches = max(1, BLOCK // (EVAL_BATCH * n_trials))
     index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
@@ -300,8 +306,8 @@ def answer(
 ) -> list[list[Answers]]:
     """Label the neurons on training images, then answer the test images: [cell][trial].
 
-    `responses_in_training` (`LaneState.responses`), where given, adds the read-out "accumulated": all activity, with labels from
-    what the neurons answered while they were learning, which is how BindsNET's scripts label them.
+    `responses_in_training` (`LaneState.responses`), where given, adds the read-out "accumulated": all activity,
+    with labels from what the neurons answered while they were learning, which is how BindsNET's scripts label them.
     """
     train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
     test_counts, input_spikes = responses(lane, learned, data.test_images[: schedule.n_test], TEST, on_progress)
@@ -312,7 +318,9 @@ def answer(
         result.append([])
         for g in range(len(cell.index)):
             predictions = {
-                name: jax.jit(readout.predict, static_argnums=0)(name, train_counts[c][g], train_labels, test_counts[c][g])
+                name: jax.jit(readout.predict, static_argnums=0)(
+                    name, train_counts[c][g], train_labels, test_counts[c][g]
+                )
                 for name in readout.READOUTS
             }
             if responses_in_training is not None:
@@ -323,7 +331,9 @@ def answer(
             }
             result[-1].append(
                 Answers(
-                    accuracy={k: sum(m[i][i] for i in range(readout.N_CLASSES)) / schedule.n_test for k, m in matrix.items()},
+                    accuracy={
+                        k: sum(m[i][i] for i in range(readout.N_CLASSES)) / schedule.n_test for k, m in matrix.items()
+                    },
                     confusion=matrix,
                     labels=np.asarray(jax.jit(readout.assign)(train_counts[c][g], train_labels).label),
                     input_spikes=float(input_spikes[g]),

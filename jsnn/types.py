@@ -17,7 +17,9 @@ class Encoder(Protocol):
     """Turns one image into the whole input raster, before the network runs."""
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
-        """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms. A zero pixel never fires."""
+        """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms. A zero pixel never
+        fires.
+        """
         ...
 
 
@@ -34,7 +36,9 @@ class Neuron(Protocol):
         """The state at the start of a presentation."""
         ...
 
-    def integrate(self, state: State, current: Array, theta: Array, dt: Array | float, key: Array) -> tuple[State, Array]:
+    def integrate(
+        self, state: State, current: Array, theta: Array, dt: Array | float, key: Array
+    ) -> tuple[State, Array]:
         """The state after one step of `current` (mV a step), and by how many mV each neuron is over its threshold.
 
         `theta` (mV) is the adaptive part of the threshold. A neuron crosses where the excess is >= 0.
@@ -61,15 +65,21 @@ class Rule(Protocol):
     pre_trace: Trace
     post_trace: Trace
 
-    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array: ...
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a presynaptic spike."""
+        ...
 
-    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array: ...
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+        """dw at a postsynaptic spike."""
+        ...
 
 
 class Inhibition(Protocol):
     """How excitatory neurons silence each other."""
 
-    def init(self, shape: tuple[int, ...]) -> State: ...
+    def init(self, shape: tuple[int, ...]) -> State:
+        """The state at the start of a presentation."""
+        ...
 
     def step(self, state: State, spikes: Array, dt: Array | float) -> tuple[State, Array]:
         """From the excitatory spikes of the step before: the new state and the current (mV, <= 0) it sends back."""

@@ -18,7 +18,8 @@ LAYERS = (
     ("simulate", "readout", "metrics"),
     ("learners",),
     ("trial",),
-    ("study", "checkpoint", "config", "plots"),
+    ("study", "checkpoint", "config", "results", "plots"),
+    ("runs",),
     ("experiments",),
 )
 LAYER = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -15,7 +15,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -132,24 +131,33 @@ def run(settings, out, stop_at=None, resume=False, clock=False):
     return watcher, True
 
 
+def contents(state):
+    """All that a lane has to go on from, but for the clock readings, as bytes by name."""
+    parts = {f.name: jax.tree.leaves(getattr(state, f.name)) for f in dataclasses.fields(state) if f.name != "timed"}
+    arrays = {name: [np.asarray(leaf) for leaf in leaves] for name, leaves in parts.items()}
+    return {name: [(a.shape, str(a.dtype), a.tobytes()) for a in leaves] for name, leaves in arrays.items()}
+
+
+def lanes_of(cfg):
+    return study.plan([entry.trial for entry in cfg.entries])
+
+
 def last_states(out):
-    """The newest state of every lane, but for the clock readings: windows, curves, and the arrays as bytes."""
-    cfg, warnings, states = runs.config_of(out), [], []
-    for number, lane in enumerate(study.plan([entry.trial for entry in cfg.entries])):
-        state = runs.restore_lane(out, number, lane, warnings.append)
-        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((state.learned, state.labels))]
-        states.append((state.window, state.curves, [(a.shape, str(a.dtype), a.tobytes()) for a in leaves]))
-    assert not warnings
-    return states
+    """The newest state of every lane, which should be whole."""
+    lanes = lanes_of(runs.config_of(out))
+    return [contents(runs.restore_lane(out, number, lane, pytest.fail)) for number, lane in enumerate(lanes)]
 
 
 @pytest.fixture(scope="module")
 def reference(settings, new_directory):
     """The uninterrupted run."""
     out = new_directory() / "out"
-    watcher, ended = run(settings, out)
+    events = []
+    with tripwire(out, lambda event, path: events.append((event, Path(path).name))):
+        watcher, ended = run(settings, out)
     assert ended and watcher.presentations == LANES * (WINDOWS * WINDOW + ANSWER) and not watcher.warnings
-    return SimpleNamespace(out=out, results=(out / "results.jsonl").read_bytes(), states=last_states(out))
+    written = (out / "results.jsonl").read_bytes()
+    return SimpleNamespace(out=out, results=written, states=last_states(out), events=events)
 
 
 def leftovers(out):
@@ -259,12 +267,16 @@ def test_the_study_would_show_a_difference(settings, reference):
     assert all(len(record["curve"]) == WINDOWS - 1 for record in spiking)
     # Labels of every window count: each later point is some network's answer by them.
     assert all(any(record["curve"][i][1] > 0 for record in spiking) for i in range(WINDOWS - 1))
-    lanes = study.plan([entry.trial for entry in settings.cfg.entries])
+    lanes = lanes_of(settings.cfg)
     assert len(lanes) == LANES and [len(lane.cells) for lane in lanes] == [2, 2]
-    for lane, (window, _, arrays) in zip(lanes, reference.states, strict=True):
-        untrained = jax.tree.leaves(study.start(lane).learned)
-        assert window == WINDOWS
-        assert sum(a.tobytes() != b[2] for a, b in zip(map(np.asarray, untrained), arrays, strict=False)) >= 2
+    for lane, state in zip(lanes, reference.states, strict=True):
+        untrained = contents(study.start(lane))
+        assert state.keys() == untrained.keys() >= {"learned", "labels", "curves", "window"}
+        same = [name for name in state if state[name] == untrained[name]]
+        assert same == []
+        weights = zip(state["learned"][::2], untrained["learned"][::2], strict=True)  # a cell
+        for trained, before in weights:
+            assert trained[0] == before[0] == (2, 784, 12) and trained != before
 
 
 def test_with_the_clock_everything_else_is_equal(settings, reference, at_window, tmp_path):
@@ -297,15 +309,12 @@ def test_resuming_a_finished_run_changes_nothing(settings, reference, tmp_path):
 # --- kill -9
 
 
-def crash_images(settings, tmp_path, how_many):
-    """What a kill would have left on the disk before each of so many changes to a file, always those of the results."""
-    out, events, lock = tmp_path / "out", [], threading.Lock()
-    with tripwire(out, lambda event, path: events.append(Path(path).name)):
-        run(settings, out)
-    chosen = {i for i, name in enumerate(events) if name.startswith((".config", ".results"))}
-    chosen |= {i + 1 for i in chosen} | set(random.Random(how_many).sample(range(len(events)), how_many))
-    shutil.rmtree(out)
-    images, count = [], 0
+def crash_images(settings, reference, tmp_path, how_many):
+    """What a kill leaves on the disk just before each of so many changes to a file; and around those of the results."""
+    out, images, count = tmp_path / "out", [], 0
+    chosen = {i for i, event in enumerate(reference.events) if event == ("replace", ".results.jsonl.unfinished")}
+    chosen |= {0, 1, *(i + 1 for i in chosen)}
+    chosen |= set(random.Random(how_many).sample(range(len(reference.events)), how_many))
 
     def copy(source, target):
         try:
@@ -315,12 +324,11 @@ def crash_images(settings, tmp_path, how_many):
 
     def snapshot(event, path):
         nonlocal count
-        with lock:
-            if count in chosen:
-                images.append(tmp_path / f"image-{count}")
-                if out.exists():
-                    shutil.copytree(out, images[-1], copy_function=copy)
-            count += 1
+        if count in chosen:
+            images.append(tmp_path / f"image-{count}")
+            if out.exists():
+                shutil.copytree(out, images[-1], copy_function=copy)
+        count += 1
 
     with tripwire(out, snapshot):
         run(settings, out)
@@ -329,7 +337,7 @@ def crash_images(settings, tmp_path, how_many):
 
 def check_crash_images(settings, reference, tmp_path, how_many):
     """Each image can be gone on from, without a complaint."""
-    images = crash_images(settings, tmp_path, how_many)
+    images = crash_images(settings, reference, tmp_path, how_many)
     different = {str(sorted(files(image))) for image in images if image.exists()}
     assert len(images) > how_many and len(different) > how_many / 2
     for image in images:
@@ -339,7 +347,7 @@ def check_crash_images(settings, reference, tmp_path, how_many):
 
 
 def test_a_run_goes_on_from_what_a_kill_leaves(settings, reference, tmp_path):
-    check_crash_images(settings, reference, tmp_path, 12)
+    check_crash_images(settings, reference, tmp_path, 5)
 
 
 @pytest.mark.slow
@@ -407,7 +415,7 @@ def test_killed_before_the_run_had_a_directory(settings, reference, tmp_path):
     assert go_on(settings, out, reference).warnings == [f"--resume: there was no run in {out}; this starts one"]
 
 
-@pytest.mark.parametrize("how", [{"event": 40}, {"event": 90}, {"after": 0.5}])
+@pytest.mark.parametrize("how", [{"event": 60}, {"after": 0.5}])
 def test_interrupted_by_the_user(settings, reference, victims, tmp_path, how):
     out = tmp_path / "out"
     ended = victims.run(out, signal=2, **how)
@@ -456,25 +464,21 @@ def damaged_copies(directory):
 
 def test_a_damaged_checkpoint_is_noticed_or_was_not_touched(settings, at_window, tmp_path):
     out = at_window(1, 7, tmp_path / "out")
-    lane = study.plan([entry.trial for entry in settings.cfg.entries])[1]
-    like, directory = study.start(lane), runs.lane_directory(out, 1)
-    arrays = {"learned": list(like.learned), "labels": list(like.labels)}
-    states = {step: restored for step, *restored in [checkpoint.restore(directory, arrays, pytest.fail)]}
+    lane, directory = lanes_of(settings.cfg)[1], runs.lane_directory(out, 1)
+    states = {7: contents(runs.restore_lane(out, 1, lane, pytest.fail))}
     shutil.move(directory / "7", tmp_path / "7")
-    states |= {step: restored for step, *restored in [checkpoint.restore(directory, arrays, pytest.fail)]}
+    states[6] = contents(runs.restore_lane(out, 1, lane, pytest.fail))
     shutil.move(tmp_path / "7", directory / "7")
-    assert sorted(states) == [6, 7]
+    assert states[6]["window"] != states[7]["window"]
     n_noticed = 0
     for damage, is_needed in damaged_copies(directory / "7"):
         warnings = []
-        step, *restored = checkpoint.restore(directory, arrays, warnings.append)
-        assert step == (6 if warnings else 7), damage
+        state = runs.restore_lane(out, 1, lane, warnings.append)
+        assert contents(state) == states[6 if warnings else 7], damage
         if is_needed:
             assert len(warnings) == 1, damage
         for warning in warnings:
             assert re.fullmatch(r"checkpoint .*lane-001/7 is damaged \(.+\); going back to the one before", warning)
-        a, b = jax.tree.leaves(restored), jax.tree.leaves(states[step])
-        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True)), damage
         n_noticed += len(warnings)
     assert n_noticed >= 5 * len(DAMAGES)
 
@@ -496,9 +500,9 @@ def check_fallback(settings, reference, at_window, tmp_path, select):
 
 def test_a_damaged_newest_checkpoint_is_gone_back_from(settings, reference, at_window, tmp_path):
     def select(damage, is_needed):
-        return damage.startswith(("meta/metadata", "arrays/d/", "every file")) and not damage.endswith("emptied")
+        return is_needed and damage.endswith("half") or damage.startswith("arrays/d/") and damage.endswith("flipped")
 
-    assert check_fallback(settings, reference, at_window, tmp_path, select) == 9
+    assert check_fallback(settings, reference, at_window, tmp_path, select) == 5
 
 
 @pytest.mark.slow
@@ -657,7 +661,7 @@ def test_the_command_refuses_another_study(settings, victims, at_window, tmp_pat
     before = files(out)
     for arguments, said in (
         (["--resume", "--set", "network.norm=70.0"], "--resume: network.norm is 70.0 now and was not set when the run"),
-        (["--resume", "--set", "run.dt=0.5", "--set", "ann.seed=3"], "ann.seed is 3 now and was not set, run.dt is 0.5"),
+        (["--resume", "--set", "run.dt=0.5", "--set", "ann.seed=3"], "ann.seed is 3 now and was not set, run.dt is 0."),
         ([], f"{out} already holds a run; add --resume to go on with it, or choose another --out"),
     ):
         refused = victims.run(out, *arguments)
@@ -691,7 +695,7 @@ def test_no_room_for_a_file(settings, reference, victims, at_window, tmp_path, l
 
 def test_no_room_at_all(settings, reference, victims, tmp_path):
     out = tmp_path / "out"
-    check_refused(victims.run(out, file_limit=100), "config.json", "File too large")
+    check_refused(victims.run(out, file_limit=400), "config.json", "File too large")
     assert files(tmp_path).keys() <= {"log", "log.err"}
     run(settings, out)
     check_same(out, reference)
@@ -730,6 +734,7 @@ def test_a_full_disk(settings, reference, victims, at_window, disk, tmp_path):
     assert go_on(settings, out, reference).presentations == (WINDOWS - 2) * WINDOW + ANSWER
 
 
+@pytest.mark.slow
 def test_a_full_disk_from_the_start(settings, reference, victims, disk, tmp_path):
     disk.mount("nr_inodes=2")
     out = disk.path / "out"
@@ -739,6 +744,7 @@ def test_a_full_disk_from_the_start(settings, reference, victims, disk, tmp_path
     check_same(out, reference)
 
 
+@pytest.mark.slow
 def test_a_directory_that_became_read_only(settings, reference, victims, at_window, disk, tmp_path):
     disk.mount("size=64m")
     out = at_window(1, WINDOWS, disk.path / "out")

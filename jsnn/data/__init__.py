@@ -13,9 +13,7 @@ from jsnn.errors import InputError
 DATASETS = ("mnist_excerpt", "mnist", "fashion_mnist", "kmnist")
 
 
-def load(
-    name: str, data_dir: Path | None = None, n_train: int | None = None, n_test: int | None = None
-) -> Dataset:
+def load(name: str, data_dir: Path | None = None, n_train: int | None = None, n_test: int | None = None) -> Dataset:
     """The first `n_train` training and `n_test` test images (None: all) of the data set `name` of `DATASETS`.
 
     `data_dir` holds the four IDX files of the data set; without it, the data set is taken from TFDS's default
@@ -27,9 +25,7 @@ def load(
         raise InputError(f"unknown data set {name!r}: do you mean {nearest}? Known are {', '.join(DATASETS)}")
     if name == "mnist_excerpt":
         if data_dir is not None:
-            raise InputError(
-                f"mnist_excerpt is embedded: leave out the directory {data_dir}, or ask for mnist"
-            )
+            raise InputError(f"mnist_excerpt is embedded: leave out the directory {data_dir}, or ask for mnist")
         from jsnn.data import excerpt
 
         dataset = excerpt.read()

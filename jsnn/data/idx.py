@@ -88,8 +88,7 @@ def _labels(path: Path) -> np.ndarray:
     wrong = np.flatnonzero(labels >= N_CLASSES)
     if wrong.size:
         raise InputError(
-            f"{path} holds the label {labels[wrong[0]]} at position {wrong[0]}: "
-            f"labels should be 0 to {N_CLASSES - 1}"
+            f"{path} holds the label {labels[wrong[0]]} at position {wrong[0]}: labels should be 0 to {N_CLASSES - 1}"
         )
     return labels.astype(np.int32)
 
@@ -101,21 +100,15 @@ def _values(path: Path, n_dimensions: int) -> np.ndarray:
     what = _CONTENTS[n_dimensions]
     if len(content) < 4 or content[:2] != expected[:2]:
         start = content[:4].hex(" ") or "nothing"
-        raise InputError(
-            f"{path} is no IDX file: it begins with {start}, {what} should begin with {expected.hex(' ')}"
-        )
+        raise InputError(f"{path} is no IDX file: it begins with {start}, {what} should begin with {expected.hex(' ')}")
     if content[2] != _UNSIGNED_BYTE:
-        raise InputError(
-            f"{path} holds values of IDX type 0x{content[2]:02x}: {what} should be unsigned bytes, 0x08"
-        )
+        raise InputError(f"{path} holds values of IDX type 0x{content[2]:02x}: {what} should be unsigned bytes, 0x08")
     if content[3] != n_dimensions:
         held = _CONTENTS.get(content[3], f"an array of {content[3]} dimensions")
         raise InputError(f"{path} holds {held} where {what} are expected: are the files mislabelled?")
     start = 4 + 4 * n_dimensions
     if len(content) < start:
-        raise InputError(
-            f"{path} ends within its header: it should be longer than {start} bytes; copy it again"
-        )
+        raise InputError(f"{path} ends within its header: it should be longer than {start} bytes; copy it again")
     shape = tuple(int(length) for length in np.frombuffer(content, ">u4", n_dimensions, offset=4))
     if shape[0] == 0:
         raise InputError(f"{path} is empty: it declares 0 {what}, there should be at least one")
@@ -134,6 +127,4 @@ def _content(path: Path) -> bytes:
         content = path.read_bytes()
         return gzip.decompress(content) if content[:2] == _GZIP else content
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(
-            f"cannot read {path} ({error}): it should be a complete IDX file, plain or gzip"
-        ) from None
+        raise InputError(f"cannot read {path} ({error}): it should be a complete IDX file, plain or gzip") from None

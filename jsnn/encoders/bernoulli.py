@@ -11,8 +11,8 @@ from jsnn.ranges import Probability
 class Bernoulli:
     """One coin a pixel and step: P(spike) = max_probability * x, whatever dt is.
 
-    With `max_probability = intensity * dt / 1000` (0.128 for 128 Hz at 1 ms) its mean drive is that of a Poisson train of
-    that intensity; at 1 a white pixel fires in every step, 7.8 times as much.
+    With `max_probability = intensity * dt / 1000` (0.128 for 128 Hz at 1 ms) its mean drive is that of a Poisson
+    train of that intensity; at 1 a white pixel fires in every step, 7.8 times as much.
     """
 
     max_probability: Probability = 1.0  # a step, at pixel = 1

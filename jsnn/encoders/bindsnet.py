@@ -19,10 +19,10 @@ class BindsnetPoisson:
 
         interval ~ max(1, Poisson(lambda)) steps,    lambda = 1000 / (dt * intensity * x)
 
-    so the coefficient of variation is sqrt(1 / lambda) (0.36 at 128 Hz and 1 ms, not the 1 of a Poisson process), the first
-    spike comes after about lambda steps in every presentation, and counts fall a few per cent short of the rate.
-    The process is drawn here through its hazard: the probability to fire now, given the steps since the last spike.
-    Where less than 1e-6 of an interval's probability is left, it is made to fire.
+    so the coefficient of variation is sqrt(1 / lambda) (0.36 at 128 Hz and 1 ms, not the 1 of a Poisson process),
+    the first spike comes after about lambda steps in every presentation, and counts fall a few per cent short of
+    the rate. The process is drawn here through its hazard: the probability to fire now, given the steps since the
+    last spike. Where less than 1e-6 of an interval's probability is left, it is made to fire.
     """
 
     intensity: Positive = 128.0  # Hz at pixel = 1

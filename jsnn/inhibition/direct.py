@@ -9,7 +9,8 @@ from jsnn.ranges import NonNegative
 
 @node
 class DirectInhibition:
-    """Every spike of neuron k takes `strength` mV from all other neurons in the next step: the study's two-layer network.
+    """Every spike of neuron k takes `strength` mV from all other neurons in the next step: the study's two-layer
+    network.
 
         I_j = -strength * (sum_k s_k - s_j)
 

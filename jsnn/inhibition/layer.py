@@ -20,7 +20,8 @@ class LayerState:
 
 @node
 class InhibitoryLayer:
-    """The three-layer network of Diehl & Cook (2015): excitatory neuron j drives inhibitory neuron j, which inhibits all others.
+    """The three-layer network of Diehl & Cook (2015): excitatory neuron j drives inhibitory neuron j, which
+    inhibits all others.
 
         inhibitory j receives   excitation * s_j
         excitatory j receives   -strength * (sum_k s^inh_k - s^inh_j)

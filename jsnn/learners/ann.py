@@ -70,7 +70,8 @@ def train(
 ) -> tuple[np.ndarray, list[tuple[int, float]]]:
     """Train the network, a remainder of less than a batch left out each epoch.
 
-    Returns its predictions int32[n_test] of the test images, and (presentations, training accuracy) of each epoch's tenths.
+    Returns its predictions int32[n_test] of the test images, and (presentations, training accuracy) of each
+    epoch's tenths.
     """
     key = jax.random.key(ann.seed)
     images, labels = jnp.asarray(data.train_images[:n_train]), jnp.asarray(data.train_labels[:n_train])

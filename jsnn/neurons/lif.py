@@ -16,7 +16,8 @@ class LIF:
 
         v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + I
 
-    with I the sum of the weights (mV) that arrive in the step; a spike where v >= v_threshold + theta, then v <- v_reset.
+    with I the sum of the weights (mV) that arrive in the step; a spike where v >= v_threshold + theta, then
+    v <- v_reset.
     Input that arrives within `refractory` ms of a spike is lost, inhibition included; the leak goes on. With
     `adaptation` it is the adaptive LIF of Diehl & Cook (2015) in its current-based form.
     """

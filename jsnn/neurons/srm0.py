@@ -18,9 +18,9 @@ class SRM0:
         v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + epsilon_0 * I
         P(spike in dt) = 1 - exp(-rho dt),    rho = rho_0 * exp((v - v_threshold - theta) / delta)
 
-    Drawn as a noisy threshold: with E ~ Exp(1) the neuron crosses where v - v_threshold - theta >= delta * log(E / (rho_0 dt)),
-    which has that probability, and says by how much, as the tie-break needs. It does not fire while refractory, unless
-    `fires_in_refractory` (BindsNET's does).
+    Drawn as a noisy threshold: with E ~ Exp(1) the neuron crosses where v - v_threshold - theta >= delta * log(E /
+    (rho_0 dt)), which has that probability, and says by how much, as the tie-break needs. It does not fire while
+    refractory, unless `fires_in_refractory` (BindsNET's does).
     """
 
     tau_m: Positive = 100.0  # ms

@@ -3,8 +3,8 @@
 from jax import Array
 
 from jsnn.pytree import node
-from jsnn.trace import Trace
 from jsnn.ranges import NonNegative, Real
+from jsnn.trace import Trace
 
 
 @node

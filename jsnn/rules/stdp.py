@@ -3,8 +3,8 @@
 from jax import Array
 
 from jsnn.pytree import node
-from jsnn.trace import Trace
 from jsnn.ranges import NonNegative, Real
+from jsnn.trace import Trace
 
 
 @node
@@ -14,8 +14,9 @@ class STDP:
         at a presynaptic spike    dw = -eta_pre * post
         at a postsynaptic spike   dw = +eta_post * pre
 
-    A postsynaptic spike k steps after a presynaptic one adds eta_post * exp(-k dt / tau_pre); a presynaptic spike k steps
-    after a postsynaptic one takes eta_pre * exp(-k dt / tau_post). Spikes of both in the same step count in both.
+    A postsynaptic spike k steps after a presynaptic one adds eta_post * exp(-k dt / tau_pre); a presynaptic spike
+    k steps after a postsynaptic one takes eta_pre * exp(-k dt / tau_post). Spikes of both in the same step count
+    in both.
     """
 
     eta_pre: NonNegative = 1e-4  # depression

@@ -3,13 +3,14 @@
 from jax import Array
 
 from jsnn.pytree import node
-from jsnn.trace import Trace
 from jsnn.ranges import Finite, NonNegative
+from jsnn.trace import Trace
 
 
 @node
 class WeightDependentSTDP:
-    """Pair STDP whose steps shrink towards the bounds (Gütig et al. 2003 with mu = 1; BindsNET's WeightDependentPostPre):
+    """Pair STDP whose steps shrink towards the bounds (Gütig et al. 2003 with mu = 1; BindsNET's
+    WeightDependentPostPre):
 
         at a presynaptic spike    dw = -eta_pre * post * (w - w_min)
         at a postsynaptic spike   dw = +eta_post * pre * (w_max - w)

@@ -39,8 +39,8 @@ def present(
     After the last step: theta's decay over the presentations (if that is its clock), normalisation of the columns.
 
     `valid` bool[batch] marks the real presentations of a batch that is not full: the others stay silent.
-    Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs nothing
-    where it is not used).
+    Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs
+    nothing where it is not used).
 
     `n_active`, where given, is a number of inputs of which no more fire in this presentation: only their weights are
     carried through the steps. Silent inputs drive nothing and, as on_post(w, 0, .) = 0, learn nothing but their bounds.
@@ -82,9 +82,7 @@ def _steps(
         pre = rule.pre_trace.step(pre, s_pre, dt)
         post = rule.post_trace.step(post, fast.spikes, dt)
         fired = fired | fast.spikes
-        dw = change(
-            rule, weights, s_pre, fast.spikes, pre, post, network.reduction, n_valid, jnp.sum(fired, axis=0)
-        )
+        dw = change(rule, weights, s_pre, fast.spikes, pre, post, network.reduction, n_valid, jnp.sum(fired, axis=0))
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
         return (weights, theta, fast, pre, post, fired), Recording(spikes=fast.spikes, v=fast.neuron.v)
 
@@ -102,7 +100,9 @@ def _steps(
     return Learned(weights=weights, theta=theta), counts, recording
 
 
-def respond(network: Network, learned: Learned, raster: Array, dt: Array | float, key: Array) -> tuple[Array, Recording]:
+def respond(
+    network: Network, learned: Learned, raster: Array, dt: Array | float, key: Array
+) -> tuple[Array, Recording]:
     """Present a batch to the frozen network: counts `float32[batch, n_neurons]`, and a `Recording`.
 
     The weights do not change, so the drive of the whole presentation is one matrix product.

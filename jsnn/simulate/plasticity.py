@@ -8,11 +8,12 @@ from jax import Array
 
 from jsnn.types import Reduction, Rule
 
+
 def pairs(left: Array, right: Array, reduction: Reduction, n_valid: Array, n_fired: Array) -> Array:
     """Reduce left[b, i] * right[b, j] over the presentations b of a batch: `[n_left, n_right]`.
 
-    "sum": each presentation counts as much as it would online. "mean": divided by the batch's size. "mean_fired": divided,
-    for each neuron j, by the number of presentations in which it has fired so far. "max": the largest.
+    "sum": each presentation counts as much as it would online. "mean": divided by the batch's size. "mean_fired":
+    divided, for each neuron j, by the number of presentations in which it has fired so far. "max": the largest.
     """
     if left.shape[0] == 1 and reduction != "max":
         return left[0, :, None] * right[0]  # all reductions of one are the same; fuses with what uses it
@@ -46,8 +47,8 @@ def change(
 ) -> Array:
     """The weight change of one step, before the bounds: `float32[n_pre, n_post]`.
 
-    For one presentation it is dw[i, j] = s_pre[i] on_pre(w[i, j], post[j]) + s_post[j] on_post(w[i, j], pre[i]). As both
-    functions are affine in the trace they read, on_pre(w, y) = a(w) + y b(w), their sum over a batch is
+    For one presentation it is dw[i, j] = s_pre[i] on_pre(w[i, j], post[j]) + s_post[j] on_post(w[i, j], pre[i]).
+    As both functions are affine in the trace they read, on_pre(w, y) = a(w) + y b(w), their sum over a batch is
     a(w) sum_b s_pre + b(w) sum_b s_pre post, which needs one matrix product and no array of batch x n_pre x n_post.
     The post event is skipped in steps in which no neuron fires.
     """
@@ -63,9 +64,7 @@ def change(
     if pre.shape[0] == 1:
         post_pairs = reduced(pre, s_post)
     else:
-        post_pairs = jax.lax.cond(
-            jnp.any(s_post > 0), lambda: reduced(pre, s_post), lambda: jnp.zeros(shape, w.dtype)
-        )
+        post_pairs = jax.lax.cond(jnp.any(s_post > 0), lambda: reduced(pre, s_post), lambda: jnp.zeros(shape, w.dtype))
     at_pre, at_post = rule.on_pre(w, 0.0, 0.0), rule.on_post(w, 0.0, 0.0)
     return (
         at_pre * n_pre

@@ -1,0 +1,143 @@
+"""The lines of results.jsonl: what a trial was, what came of it, what it cost, and where it was run."""
+
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import jsnn
+from jsnn import readout
+from jsnn.config import Config, Entry
+from jsnn.data import Dataset
+from jsnn.learners import ann
+from jsnn.study import Answers, Schedule
+
+
+class CompileClock:
+    """Seconds that JAX has spent lowering and compiling (tracing apart), from its own monitoring events."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._listen)
+
+    def _listen(self, event: str, seconds: float, **_: Any) -> None:
+        if event in ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration"):
+            self.seconds += seconds
+
+
+def environment() -> dict[str, Any]:
+    """What a record says of where it was made."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git here
+        commit = ""
+    device = jax.devices()[0]
+    return {
+        "jsnn": jsnn.__version__,
+        "jax": version("jax"),
+        "device": f"{device.platform}:{device.device_kind}",
+        "git_commit": commit or None,
+    }
+
+
+def config_hash(cfg: Config) -> str:
+    """The first 12 digits of the SHA-256 of a study's tables."""
+    return hashlib.sha256(json.dumps(cfg.tables, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def record(
+    cfg: Config,
+    entry: Entry,
+    data: Dataset,
+    schedule: Schedule,
+    answers: Answers,
+    curve: Sequence[tuple[int, float]],
+    where: dict[str, Any],
+) -> dict[str, Any]:
+    """The line of results.jsonl of one trial; `where` is its clock readings and its environment."""
+    inputs, network = entry.trial.inputs, entry.trial.network
+    lateral = answers.output_spikes * (network.n_neurons - 1)
+    return {
+        "study": cfg.study,
+        "dataset": data.name,
+        **identity(entry),
+        "n_neurons": network.n_neurons,
+        "batch_size": inputs.batch_size,
+        "n_steps": inputs.n_steps,
+        "n_train": schedule.n_train * schedule.epochs,
+        "n_assign": schedule.n_assign,
+        "n_test": schedule.n_test,
+        "readout": cfg.run.readout,
+        "test_accuracy": answers.accuracy[cfg.run.readout],
+        "readouts": answers.accuracy,
+        "confusions": answers.confusion,
+        "curve": [list(point) for point in curve],
+        "neuron_labels": answers.labels.tolist(),
+        "input_spikes": answers.input_spikes,
+        "output_spikes": answers.output_spikes,
+        "synaptic_operations": answers.input_spikes * network.n_neurons + lateral,
+        **where,
+        "config_hash": config_hash(cfg),
+    }
+
+
+def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, Any], clock: bool) -> dict[str, Any]:
+    """Train the ANN of the study and make its line, in the words of the other lines."""
+    assert cfg.ann is not None
+    compiled, began = CompileClock(), time.perf_counter()
+    predictions, curve = ann.train(cfg.ann, data, schedule.n_train, schedule.n_test, lambda n: None)
+    seconds = time.perf_counter() - began
+    confusion = np.asarray(readout.confusion(data.test_labels[: schedule.n_test], predictions)).tolist()
+    accuracy = float(np.mean(predictions == data.test_labels[: schedule.n_test]))
+    n_train, n_input = schedule.n_train * cfg.ann.epochs, data.train_images.shape[1]
+    times = {
+        "presentations_per_second": n_train / max(seconds - compiled.seconds, 1e-9),
+        "compile_seconds": compiled.seconds,
+        "run_seconds": seconds,
+    }
+    return {
+        "study": cfg.study,
+        "dataset": data.name,
+        "encoder": "none",
+        "neuron": "relu",
+        "rule": "backprop",
+        "seed": cfg.ann.seed,
+        "n_neurons": cfg.ann.n_hidden,
+        "batch_size": cfg.ann.batch_size,
+        "n_steps": 1,
+        "n_train": n_train,
+        "n_assign": 0,
+        "n_test": schedule.n_test,
+        "readout": "argmax",
+        "test_accuracy": accuracy,
+        "readouts": {"argmax": accuracy},
+        "confusions": {"argmax": confusion},
+        "curve": [list(point) for point in curve],
+        "overrides": {},
+        "neuron_labels": None,
+        "input_spikes": None,
+        "output_spikes": None,
+        "synaptic_operations": float(cfg.ann.n_hidden * (n_input + readout.N_CLASSES)),  # multiply-accumulates
+        **(times if clock else {}),
+        **where,
+        "config_hash": config_hash(cfg),
+    }
+
+
+def identity(entry: Entry) -> dict[str, Any]:
+    """The part of a line of results.jsonl that says which trial of its study it is."""
+    return {
+        "encoder": entry.encoder,
+        "neuron": entry.neuron,
+        "rule": entry.rule,
+        "seed": entry.trial.inputs.seed,
+        "overrides": {path: value for path, value in entry.overrides.items() if path != "run.seed"},
+    }
