@@ -28,7 +28,7 @@ class AdaptiveThreshold:
 
     theta_plus: NonNegative = 0.05  # mV a spike
     tau_theta: Positive = 1e7  # ms
-    clock: Literal["presentation", "step"] = static("presentation")
+    clock: Literal["presentation", "step"] = static(default="presentation")
 
     def decay_step(self, theta: Array, dt: Array | float) -> Array:
         """theta after one step without spikes."""

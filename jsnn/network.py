@@ -42,20 +42,18 @@ class Network:
     otherwise only neurons that fire change.
     """
 
-    n_input: Count = static(784)
-    n_neurons: Count = static(100)
+    n_input: Count = static(default=784)
+    n_neurons: Count = static(default=100)
     neuron: Neuron
     rule: Rule
     inhibition: Inhibition = DirectInhibition()
-    tie_break: TieBreak = static("furthest")
-    ghosts: bool = static(False)
+    tie_break: TieBreak = static(default="furthest")
+    ghosts: bool = static(default=False)
     w_init: Positive = 0.3  # mV
     gain: Positive = 1.0  # of the input projection: the drive is gain * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
-    norm_at_start: bool = static(True)  # False: only after the first presentation, as in BindsNET
-    reduction: Reduction = static(
-        "sum"
-    )  # how the changes of a batch's presentations become one (jsnn.simulate.plasticity)
+    norm_at_start: bool = static(default=True)  # False: only after the first presentation, as in BindsNET
+    reduction: Reduction = static(default="sum")  # of a batch's changes (jsnn.simulate.plasticity)
 
     def init(self, key: Array) -> Learned:
         """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`."""

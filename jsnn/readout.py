@@ -4,6 +4,8 @@ Labels come from responses of the frozen network to *training* images, never fro
 neuron that never fires has no label (-1), a presentation to which no labelled neuron answers is predicted as -1.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -91,12 +93,12 @@ def fit_linear(
         error = optax.softmax_cross_entropy_with_integer_labels(model.logits(counts), labels)
         return jnp.mean(error) + decay * jnp.sum(jnp.square(model.weights))
 
-    def step(carry, _):
+    def step(carry: Any, _: None):
         fitted, state = carry
         updates, state = optimiser.update(jax.grad(loss)(fitted), state)
         return (optax.apply_updates(fitted, updates), state), None
 
-    fitted = (start.weights, start.bias)
+    fitted: Any = (start.weights, start.bias)
     (fitted, _), _ = jax.lax.scan(step, (fitted, optimiser.init(fitted)), length=n_steps)
     return Linear(weights=fitted[0], bias=fitted[1], mean=start.mean, scale=start.scale)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import jsnn
@@ -27,9 +28,9 @@ class CompileClock:
         self.seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._listen)
 
-    def _listen(self, event: str, seconds: float, **_: Any) -> None:
+    def _listen(self, event: str, duration_secs: float, **_: Any) -> None:
         if event in ("/jax/core/compile/jaxpr_to_mlir_module_duration", "/jax/core/compile/backend_compile_duration"):
-            self.seconds += seconds
+            self.seconds += duration_secs
 
 
 def environment() -> dict[str, Any]:
@@ -95,7 +96,9 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
     compiled, began = CompileClock(), time.perf_counter()
     predictions, curve = ann.train(cfg.ann, data, schedule.n_train, schedule.n_test, lambda n: None)
     seconds = time.perf_counter() - began
-    confusion = np.asarray(readout.confusion(data.test_labels[: schedule.n_test], predictions)).tolist()
+    confusion = np.asarray(
+        readout.confusion(jnp.asarray(data.test_labels[: schedule.n_test]), jnp.asarray(predictions))
+    ).tolist()
     accuracy = float(np.mean(predictions == data.test_labels[: schedule.n_test]))
     n_train, n_input = schedule.n_train * cfg.ann.epochs, data.train_images.shape[1]
     times = {

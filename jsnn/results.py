@@ -31,16 +31,19 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink()
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The records of a results file, none if there is no file. Raises InputError for a line that is no JSON object."""
+def _content(path: Path) -> bytes:
     try:
-        lines = path.read_bytes().splitlines()
+        return path.read_bytes()
     except FileNotFoundError:
-        return []
+        return b""
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; it should be the results file of a run") from error
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of a results file, none if there is no file. Raises InputError for a line that is no JSON object."""
     records = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_content(path).splitlines(), 1):
         try:
             record = json.loads(line)
         except ValueError:
@@ -58,6 +61,5 @@ def damaged(what: str, path: Path) -> InputError:
 
 def append(path: Path, records: list[dict[str, Any]]) -> None:
     """Append records: all of them or, whatever happens meanwhile, none."""
-    before = path.read_bytes() if path.exists() else b""
     lines = "".join(json.dumps(record) + "\n" for record in records)
-    write_whole(path, before + lines.encode())
+    write_whole(path, _content(path) + lines.encode())

@@ -130,7 +130,7 @@ def _encode(inputs: Inputs, purpose: Array, images: Array, index: Array, first: 
 def _train(
     trials: Trial, learned: Learned, rasters: Array, index: Array, first: Array, n_active: int | None
 ) -> tuple[Learned, Array]:
-    return over_trials(lambda *a: trial.train(*a, first, n_active), trials, learned, rasters, index)
+    return over_trials(lambda t, x, s, i: trial.train(t, x, s, i, first, n_active), trials, learned, rasters, index)
 
 
 def most_active(images: np.ndarray, batch: int) -> int | None:
@@ -145,7 +145,7 @@ def most_active(images: np.ndarray, batch: int) -> int | None:
 
 
 def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: Array, first: Array) -> Array:
-    return over_trials(lambda *a: trial.respond(*a, purpose, first), trials, learned, rasters)
+    return over_trials(lambda t, x, s: trial.respond(t, x, s, purpose, first), trials, learned, rasters)
 
 
 def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, readout.Assignment]:

@@ -12,7 +12,7 @@ class Trace:
     """x <- x * exp(-dt / tau), then at a spike x <- 1 (nearest spike), or x <- x + 1 if `additive` (all spikes)."""
 
     tau: Positive = 20.0  # ms
-    additive: bool = static(False)
+    additive: bool = static(default=False)
 
     def step(self, trace: Array, spikes: Array, dt: Array | float) -> Array:
         """The trace one step later, with this step's spikes in it."""

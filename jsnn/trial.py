@@ -26,8 +26,8 @@ class Inputs:
     encoder: Encoder
     seed: Seed = 0
     dt: Positive = 1.0  # ms
-    n_steps: Count = static(100)  # of a presentation
-    batch_size: Count = static(1)  # presentations that learn together
+    n_steps: Count = static(default=100)  # of a presentation
+    batch_size: Count = static(default=1)  # presentations that learn together
 
     def key(self, purpose: Array | int) -> Array:
         """The root of the random numbers for one purpose."""

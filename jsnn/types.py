@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from jax import Array
 
+from jsnn.adaptation import AdaptiveThreshold
 from jsnn.trace import Trace
 
 Reduction = Literal["sum", "mean", "max", "mean_fired"]  # of a batch (jsnn.simulate.plasticity)
@@ -30,7 +31,20 @@ class Neuron(Protocol):
     the network's business, not the membrane's.
     """
 
-    adaptation: Any  # AdaptiveThreshold, or None for a fixed threshold
+    @property
+    def adaptation(self) -> AdaptiveThreshold | None:
+        """How the threshold adapts; None for a fixed threshold."""
+        ...
+
+    @property
+    def v_threshold(self) -> float:
+        """mV, without the adaptive part."""
+        ...
+
+    @property
+    def v_reset(self) -> float:
+        """mV, after a spike."""
+        ...
 
     def init(self, shape: tuple[int, ...]) -> State:
         """The state at the start of a presentation."""
@@ -60,16 +74,31 @@ class Rule(Protocol):
     presentations is one matrix product per function (`jsnn.simulate.plasticity`).
     """
 
-    w_min: float
-    w_max: float
-    pre_trace: Trace
-    post_trace: Trace
+    @property
+    def w_min(self) -> float:
+        """mV, the lower bound of a weight."""
+        ...
 
-    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+    @property
+    def w_max(self) -> float:
+        """mV, the upper bound of a weight."""
+        ...
+
+    @property
+    def pre_trace(self) -> Trace:
+        """How presynaptic neurons' traces move."""
+        ...
+
+    @property
+    def post_trace(self) -> Trace:
+        """How postsynaptic neurons' traces move."""
+        ...
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""
         ...
 
-    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a postsynaptic spike."""
         ...
 

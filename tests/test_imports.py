@@ -19,6 +19,7 @@ LAYERS = (
     ("learners",),
     ("trial",),
     ("study", "checkpoint", "config", "results", "plots"),
+    ("records",),
     ("runs",),
     ("experiments",),
 )

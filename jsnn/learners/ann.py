@@ -1,7 +1,7 @@
 """The baseline of the study: a small conventional network, with flax and optax."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -19,10 +19,10 @@ from jsnn.ranges import Count, Positive, Seed
 class ANN:
     """784-100-10 with ReLU, trained by plain SGD on the cross-entropy (Shears & Yazdani 2020: 88 % after one epoch)."""
 
-    n_hidden: Count = static(100)
+    n_hidden: Count = static(default=100)
     learning_rate: Positive = 0.01
-    batch_size: Count = static(64)
-    epochs: Count = static(1)
+    batch_size: Count = static(default=64)
+    epochs: Count = static(default=1)
     seed: Seed = 0
 
 
@@ -45,7 +45,7 @@ def _epoch(ann: ANN, params: Any, images: Array, labels: Array, key: Array) -> t
     order = jax.random.permutation(key, images.shape[0])[: n_batches * ann.batch_size]
 
     def loss(params, x, y):
-        logits = model.apply(params, x)
+        logits = cast(Array, model.apply(params, x))
         right = jnp.mean(jnp.argmax(logits, axis=1) == y)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y)), right
 
@@ -61,7 +61,7 @@ def _epoch(ann: ANN, params: Any, images: Array, labels: Array, key: Array) -> t
 
 
 def _predict(ann: ANN, params: Any, images: Array) -> Array:
-    logits = MLP(ann.n_hidden, 10).apply(params, images.astype(jnp.float32) / 255.0)
+    logits = cast(Array, MLP(ann.n_hidden, 10).apply(params, images.astype(jnp.float32) / 255.0))
     return jnp.argmax(logits, axis=1).astype(jnp.int32)
 
 

@@ -32,7 +32,7 @@ class SRM0:
     epsilon_0: Positive = 1.0  # gain of the input
     rho_0: Positive = 1.0  # 1/ms, rate at the threshold
     delta: Positive = 5.0  # mV, width of the threshold
-    fires_in_refractory: bool = static(False)
+    fires_in_refractory: bool = static(default=False)
     adaptation: AdaptiveThreshold | None = None
 
     def init(self, shape: tuple[int, ...]) -> Membrane:

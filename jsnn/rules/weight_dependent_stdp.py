@@ -25,10 +25,10 @@ class WeightDependentSTDP:
     pre_trace: Trace = Trace()
     post_trace: Trace = Trace()
 
-    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""
         return -self.eta_pre * post * (w - self.w_min)
 
-    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array:
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a postsynaptic spike."""
         return self.eta_post * pre * (self.w_max - w)
