@@ -29,7 +29,7 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     cfg, lanes, learned = runs.load_trained(run, warn)
     spiking = [r for r in records if r["encoder"] != "none"]
     best = max(spiking, key=lambda r: r["test_accuracy"])
-    name = " x ".join(plots.LABELS.get(best[axis], best[axis]) for axis in ("encoder", "neuron", "rule"))
+    name = " x ".join(str(plots.LABELS.get(best[axis], best[axis])) for axis in ("encoder", "neuron", "rule"))
     trial, network = runs.network_of(cfg, lanes, learned, best)
     where = run / "figures"
     drawn = [
