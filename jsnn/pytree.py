@@ -22,10 +22,29 @@ def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
 def node(cls: type[T]) -> type[T]:
     """Class decorator: a frozen keyword-only dataclass that is a pytree with named leaves.
 
-    `register_dataclass` calls `__init__` whenever a tree is rebuilt, with tracers or placeholders in the fields, so a
+    The class is part of the structure. (`jax.tree_util.register_dataclass` leaves it out of the comparison, in jaxlib
+    0.10.1: two classes with the same fields then share a compiled program, now and then.)
+
+    `__init__` runs whenever a tree is rebuilt, with tracers or placeholders in the fields, so a
     node never validates itself: `jsnn.config` does that once, where a user's numbers enter.
     """
-    return jax.tree_util.register_dataclass(dataclasses.dataclass(frozen=True, kw_only=True)(cls))
+    cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    modes = tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("static"))
+    numbers = tuple(f.name for f in dataclasses.fields(cls) if f.name not in modes)
+    keys = tuple(jax.tree_util.GetAttrKey(name) for name in numbers)
+
+    def flatten(x):
+        return [getattr(x, name) for name in numbers], (cls, *(getattr(x, name) for name in modes))
+
+    def flatten_with_keys(x):
+        children, structure = flatten(x)
+        return list(zip(keys, children, strict=True)), structure
+
+    def unflatten(structure, children):
+        return cls(**dict(zip(numbers, children, strict=True)), **dict(zip(modes, structure[1:], strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
 
 
 def static_fields(tree: Any) -> set[str]:

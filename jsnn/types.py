@@ -28,7 +28,8 @@ class Neuron(Protocol):
     """A membrane. `integrate` moves the potential by one step, `fire` does what a spike does to the membrane.
 
     They are two functions because what lies between them (who wins among the neurons that cross in the same step) is
-    the network's business, not the membrane's.
+    the network's business, not the membrane's. A neuron's state has the potential `v` (mV) among its fields: a
+    `jsnn.simulate.dense.Recording` shows it.
     """
 
     @property
@@ -70,8 +71,9 @@ class Rule(Protocol):
         dw[i, j] = s_pre[i] * on_pre(w[i, j], pre[i], post[j]) + s_post[j] * on_post(w[i, j], pre[i], post[j])
 
     `pre` and `post` are the traces *after* this step's spikes. `on_pre` is affine in `post` and does not read `pre`;
-    `on_post` is affine in `pre` and does not read `post` (the contract tests hold it): so a sum over a batch of
-    presentations is one matrix product per function (`jsnn.simulate.plasticity`).
+    `on_post` is affine in `pre` and does not read `post`: so a sum over a batch of presentations is one matrix product
+    per function (`jsnn.simulate.plasticity`). on_post(w, 0, .) = 0, so that silent inputs learn nothing (`n_active` in
+    `jsnn.simulate.dense`). The contract tests hold all this.
     """
 
     @property

@@ -46,11 +46,11 @@ def test_it_learns_a_separable_toy():
 
 
 def test_it_learns_digits_in_seconds():
-    """784-100-10 on the embedded excerpt, two epochs of plain SGD."""
+    """784-100-10 on the embedded excerpt, one epoch of plain SGD in batches of 64."""
     excerpt = data.load("mnist_excerpt")
-    predictions, curve = ann.train(ANN(learning_rate=0.1, epochs=2), excerpt, 10_000, 2_000, lambda n: None)
-    assert np.mean(predictions == excerpt.test_labels) > 0.85
-    assert curve[-1][1] > 0.85
+    predictions, curve = ann.train(ANN(learning_rate=0.2), excerpt, 10_000, 2_000, lambda n: None)
+    assert np.mean(predictions == excerpt.test_labels) > 0.83
+    assert curve[-1][1] > 0.83
 
 
 def test_its_size_is_the_one_of_the_study():
@@ -108,7 +108,7 @@ def test_one_step_is_gradient_descent_on_the_cross_entropy(learning_rate):
     params = ann.MLP(16, 10).init(jax.random.fold_in(key, 0), np.zeros((1, 20)))
     layers = sorted(params["params"], key=lambda k: -len(params["params"][k]["kernel"]))  # 20 inputs, 16 hidden ones
     after, right = jax.jit(ann._epoch)(model, params, whole.train_images, whole.train_labels, key)
-    (w1, b1), (w2, b2) = ((np.float64(params["params"][k][p]) for p in ("kernel", "bias")) for k in layers)
+    w1, b1, w2, b2 = (np.float64(params["params"][k][p]) for k in layers for p in ("kernel", "bias"))
     x = whole.train_images / 255.0
     hidden = np.maximum(x @ w1 + b1, 0)
     logits = hidden @ w2 + b2

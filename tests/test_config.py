@@ -62,7 +62,7 @@ def test_seed_study():
     cells = {(e.encoder, e.neuron, e.rule): e.trial for e in cfg.entries}
     assert len(cells) == len(cfg.entries) == 3 * 4 * 3
     assert cfg.data == DataConfig(name="mnist")
-    assert cfg.run == RunConfig(batch_size=64, n_steps=100)
+    assert (cfg.run.batch_size, cfg.run.n_steps, cfg.run.epochs, cfg.run.dt) == (64, 100, 1, 1.0)
     assert cfg.ann == ANN(learning_rate=0.01, batch_size=64, epochs=1)
     shared = {
         "norm_at_start": False,

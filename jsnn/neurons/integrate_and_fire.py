@@ -32,7 +32,7 @@ class IF:
     ) -> tuple[Membrane, Array]:
         """One step; see `jsnn.types.Neuron`."""
         del key
-        v = jnp.maximum(state.v + jnp.where(state.refractory > 0, 0.0, current), self.v_floor)
+        v = jnp.maximum(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:

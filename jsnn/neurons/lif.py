@@ -40,7 +40,7 @@ class LIF:
         """One step; see `jsnn.types.Neuron`."""
         del key
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
-        v = jnp.maximum(v + jnp.where(state.refractory > 0, 0.0, current), self.v_floor)
+        v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:

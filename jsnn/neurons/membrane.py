@@ -13,12 +13,17 @@ class Membrane:
     """Potential and what is left of the refractory period, each `float32[..., n_neurons]`."""
 
     v: Array  # mV
-    refractory: Array  # ms left; input is dropped while it is > 0
+    refractory: Array  # ms left
 
 
 def at(potential: Array | float, shape: tuple[int, ...]) -> Membrane:
     """Membranes at rest at `potential` mV, not refractory."""
     return Membrane(v=jnp.full(shape, potential, jnp.float32), refractory=jnp.zeros(shape, jnp.float32))
+
+
+def is_refractory(state: Membrane, dt: Array | float) -> Array:
+    """Which neurons drop their input in this step: those with time left that is more than rounding of float32."""
+    return state.refractory > 1e-3 * dt
 
 
 def reset(state: Membrane, spikes: Array, v_reset: Array | float, refractory: Array | float) -> Membrane:

@@ -44,11 +44,11 @@ class SRM0:
     ) -> tuple[Membrane, Array]:
         """One step; see `jsnn.types.Neuron`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
-        v = jnp.maximum(v + jnp.where(state.refractory > 0, 0.0, self.epsilon_0 * current), self.v_floor)
+        v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, self.epsilon_0 * current), self.v_floor)
         noise = self.delta * jnp.log(jax.random.exponential(key, v.shape) / (self.rho_0 * dt))
         excess = v - (self.v_threshold + theta) - noise
         if not self.fires_in_refractory:
-            excess = jnp.where(state.refractory > 0, -jnp.inf, excess)
+            excess = jnp.where(membrane.is_refractory(state, dt), -jnp.inf, excess)
         return Membrane(v=v, refractory=state.refractory - dt), excess
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:

@@ -35,7 +35,9 @@ def present(
 ) -> tuple[Learned, Array, Recording]:
     """Present a batch, with plasticity: `raster` bool[n_steps, batch, n_input] -> what was learned, and the counts.
 
-    Per step: drive from the input spikes of the step before; membranes, tie-break, resets; theta; traces; rule; bounds.
+    Per step: drive from the input spikes of the step before; theta's decay (if steps are its clock); membranes,
+    tie-break, resets; theta's growth; traces; rule; bounds (so that the first step already brings weights that the
+    normalisation has lifted over their bound back to it; `respond` uses them as they are).
     After the last step: theta's decay over the presentations (if that is its clock), normalisation of the columns.
 
     `valid` bool[batch] marks the real presentations of a batch that is not full: the others stay silent.

@@ -26,7 +26,7 @@ def pairs(left: Array, right: Array, reduction: Reduction, n_valid: Array, n_fir
         )
     total = left.T @ right
     if reduction == "mean":
-        return total / n_valid
+        return total / jnp.maximum(n_valid, 1)
     if reduction == "mean_fired":
         return total / jnp.maximum(n_fired, 1)
     if reduction == "sum":
