@@ -310,6 +310,8 @@ def test_a_sweep_keeps_what_the_tables_say_of_its_neighbours():
     table = "network.inhibition = { kind = 'inhibitory_layer', excitation = 9.0 }"
     trial = only(f"{table}\nsweep.network.inhibition.strength = [7]")
     assert trial.network.inhibition == InhibitoryLayer(excitation=9.0, strength=7.0)
+    trial = only("neuron.adaptive_lif.adaptation.theta_plus = 0.2\nsweep.neuron.adaptation.tau_theta = [1e3]")
+    assert trial.network.neuron == LIF(adaptation=AdaptiveThreshold(theta_plus=0.2, tau_theta=1e3))
 
 
 def test_published_accuracies_belong_to_cells():
