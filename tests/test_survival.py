@@ -7,6 +7,7 @@ everything is compiled.
 
 import dataclasses
 import functools
+import hashlib
 import json
 import os
 import random
@@ -29,6 +30,7 @@ from jsnn import checkpoint, config, data, results, runs, study
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
+LEFTOVER = re.compile(r"unfinished|orbax-checkpoint-tmp|\.old\b")
 STUDY = """
 study = "survival"
 [data]
@@ -162,14 +164,16 @@ def reference(settings, new_directory):
 
 def leftovers(out):
     """Files that only an interrupted write leaves."""
-    return [p for p in out.rglob("*") if re.search(r"unfinished|orbax-checkpoint-tmp|\.old$", p.name)]
+    return [p for p in out.rglob("*") if LEFTOVER.search(p.name)]
 
 
 def check_same(out, reference):
     """Results and states are those of the uninterrupted run, and nothing else is left."""
     assert (out / "results.jsonl").read_bytes() == reference.results
     assert last_states(out) == reference.states
-    assert [checkpoint.steps(runs.lane_directory(out, n)) for n in range(LANES)] == [[WINDOWS, WINDOWS - 1]] * LANES
+    for n in range(LANES):  # a kill just before the third newest is removed leaves it
+        steps = checkpoint.steps(runs.lane_directory(out, n))
+        assert steps[:2] == [WINDOWS, WINDOWS - 1] and len(steps) <= 3
     assert leftovers(out) == []
 
 
@@ -182,9 +186,17 @@ def go_on(settings, out, reference):
 
 
 def files(directory):
-    """Every file below a directory: its contents and when they were written."""
-    paths = [p for p in directory.rglob("*") if p.is_file()]
-    return {str(p.relative_to(directory)): (p.read_bytes(), p.stat().st_mtime_ns) for p in paths}
+    """Every file below a directory: a hash of its contents, and when they were written."""
+    paths = sorted(p for p in directory.rglob("*") if p.is_file())
+    return {
+        str(p.relative_to(directory)): (hashlib.sha256(p.read_bytes()).hexdigest()[:8], p.stat().st_mtime_ns)
+        for p in paths
+    }
+
+
+def finished_files(directory):
+    """The same without what the next run sweeps away: tensorstore may write on while the process is ending."""
+    return {name: file for name, file in files(directory).items() if not LEFTOVER.search(name)}
 
 
 @pytest.fixture(scope="module")
@@ -284,10 +296,10 @@ def test_with_the_clock_everything_else_is_equal(settings, reference, at_window,
     (out / "results.jsonl").unlink()
     assert run(settings, out, resume=True, clock=True)[1]
     lines = (out / "results.jsonl").read_text().splitlines()
-    for i, (line, expected) in enumerate(zip(lines, reference.results.decode().splitlines(), strict=True)):
+    for line, expected in zip(lines, reference.results.decode().splitlines(), strict=True):
         record = json.loads(line)
         rate, *seconds = (record.pop(field) for field in runs.CLOCK_FIELDS)
-        assert all(isinstance(x, float) for x in seconds) and (rate is None if i < PER_LANE else rate > 0)
+        assert rate > 0 and all(isinstance(x, float) for x in seconds)
         assert json.dumps(record) == expected
     assert last_states(out) == reference.states
 
@@ -452,13 +464,13 @@ DAMAGES = {"cut to half": half, "a bit flipped": flipped, "emptied": emptied, "r
 
 def damaged_copies(directory):
     """Damage each file of a directory in each way, one at a time; then all files at once."""
-    whole = files(directory)
+    whole = {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
     for damage in DAMAGES:
         for name in [*whole, None]:
             for one in whole if name is None else [name]:
                 DAMAGES[damage](directory / one)
             yield f"{name or 'every file'} {damage}", name is None or needed(name)
-            for one, (content, _) in whole.items():
+            for one, content in whole.items():
                 (directory / one).parent.mkdir(parents=True, exist_ok=True)
                 (directory / one).write_bytes(content)
 
@@ -583,14 +595,19 @@ def test_any_bit_of_the_array_data(tmp_path, n):
     arrays = {"w": np.random.default_rng(0).random((300, 40), np.float32)}
     checkpoint.save(tmp_path, 1, arrays, {"window": 1})
     data_file = max((tmp_path / "1").rglob("d/*"), key=lambda path: path.stat().st_size)
-    whole, rng = data_file.read_bytes(), random.Random(0)
+    whole, rng, noticed = data_file.read_bytes(), random.Random(0), 0
     assert len(whole) > 0.8 * arrays["w"].nbytes
     for _ in range(n):
         content = bytearray(whole)
         content[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
         data_file.write_bytes(content)
         warnings = []
-        assert checkpoint.restore(tmp_path, arrays, warnings.append) is None and len(warnings) == 1
+        restored = checkpoint.restore(tmp_path, arrays, warnings.append)
+        if restored is None:
+            noticed += len(warnings) == 1
+        else:  # a bit of the file's own that says nothing, one in some thousands
+            assert np.array_equal(restored[1]["w"], arrays["w"]) and warnings == []
+    assert noticed > 0.98 * n
     data_file.write_bytes(whole)
     assert np.array_equal(checkpoint.restore(tmp_path, arrays, pytest.fail)[1]["w"], arrays["w"])
 
@@ -692,7 +709,7 @@ def test_no_room_for_a_file(settings, reference, victims, at_window, tmp_path, l
     out = at_window(lane, window, tmp_path / "out")
     before = files(out)
     check_refused(victims.run(out, "--resume", file_limit=limit), what, "File too large")
-    assert files(out) == before
+    assert finished_files(out) == before
     assert go_on(settings, out, reference).warnings == []
 
 
@@ -730,7 +747,7 @@ def test_a_full_disk(settings, reference, victims, at_window, disk, tmp_path):
     before = files(out)
     ended = victims.run(tmp_path / "x", "--out", str(out), "--resume")
     check_refused(ended, "a checkpoint to", "No space left on device")
-    assert files(out) == before and len(results.read(out / "results.jsonl")) == PER_LANE
+    assert finished_files(out) == before and len(results.read(out / "results.jsonl")) == PER_LANE
     disk.mount("remount,size=64m")
     assert go_on(settings, out, reference).presentations == (WINDOWS - 2) * WINDOW + ANSWER
 
@@ -752,7 +769,7 @@ def test_a_directory_that_became_read_only(settings, reference, victims, at_wind
     before = files(out)
     disk.mount("remount,ro")
     check_refused(victims.run(tmp_path / "x", "--out", str(out), "--resume"), "results.jsonl", "Read-only file system")
-    assert files(out) == before
+    assert finished_files(out) == before
     disk.mount("remount,rw")
     assert go_on(settings, out, reference).presentations == ANSWER
 

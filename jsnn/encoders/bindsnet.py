@@ -75,9 +75,12 @@ class BindsnetRankOrder:
     """
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
-        """Spikes `bool[n_steps, n_input]`; a blank image is silent (BindsNET yields NaN)."""
+        """Spikes `bool[n_steps, n_input]`; `image` is rounded to 8 bits, so that the ceiling is exact. A blank image
+        is silent (BindsNET yields NaN).
+        """
         del key, dt
-        on = image > 0
-        dimmest = jnp.min(jnp.where(on, image, 1.0))
-        time = jnp.ceil(n_steps * dimmest / jnp.where(on, image, 1.0)).astype(jnp.int32)
+        level = jnp.round(image * (N_LEVELS - 1)).astype(jnp.int32)
+        on = level > 0
+        dimmest = jnp.min(jnp.where(on, level, N_LEVELS))
+        time = -(-n_steps * dimmest // jnp.maximum(level, 1))
         return (jnp.arange(n_steps)[:, None] == time - 1) & on & (time < n_steps)
