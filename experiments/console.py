@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,8 +25,21 @@ def prepare_jax() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+INTERRUPTED = threading.Event()
+
+
+def interrupt(*_: object) -> None:
+    """Handle Ctrl-C. Python drops an exception that is raised inside a callback of the garbage collector, of which
+    JAX has one: the event is for who looks later (`Console.progress`).
+    """
+    INTERRUPTED.set()
+    raise KeyboardInterrupt
+
+
 def command(main: Callable[[], None]) -> None:
     """Run a command: exit code 0 done, 2 bad input (one line on stderr), 130 interrupted, 1 a defect of ours."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in a shell's background jobs
+        signal.signal(signal.SIGINT, interrupt)
     try:
         main()
     except InputError as error:
@@ -168,6 +183,8 @@ class Console:
 
     def progress(self, n: int) -> None:
         """Move the bars; without a terminal, say a line every 20 seconds."""
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         self.done += n
         now = time.monotonic()
         rate = f"{self.done / max(now - self.began, 1e-9):,.0f}/s"

@@ -433,7 +433,7 @@ def test_interrupted_by_the_user(settings, reference, victims, tmp_path, how):
     out = tmp_path / "out"
     ended = victims.run(out, signal=2, **how)
     assert ended.code == 130
-    assert ended.err == "interrupted; go on with --resume\n"
+    assert ended.err.endswith("interrupted; go on with --resume\n")  # after what JAX's callbacks ignored, if any
     go_on(settings, out, reference)
 
 
