@@ -60,7 +60,10 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
 
     images = jnp.asarray(dataset.test_images[:1])
     inputs = trial.inputs
-    raster = jax.jit(trials.encode, static_argnums=1)(inputs, trials.TEST, images, np.zeros((1, 1), np.int32), 0)[0]
+    n_active = trials.most_active(dataset.test_images[:1])
+    index = np.zeros((1, 1), np.int32)
+    rasters = jax.jit(trials.encode, static_argnums=(1, 5))(inputs, trials.TEST, images, index, 0, n_active)
+    raster = dense.spread(rasters.spikes[0], rasters.active[0], trial.network.n_input)
     key = inputs.key(trials.TEST + trials.NETWORK)
     counts, recording = jax.jit(dense.respond)(trial.network, learned, raster, inputs.dt, key)
     neuron = int(np.argmax(counts[0]))

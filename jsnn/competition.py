@@ -19,9 +19,11 @@ def winners(tie_break: TieBreak, excess: Array, key: Array) -> Array:
     if tie_break == "none":
         return crossed
     if tie_break == "first":
-        rank = crossed.astype(jnp.float32)
+        rank = crossed.astype(float)
     elif tie_break == "random":
-        rank = jnp.where(crossed, jax.random.uniform(key, excess.shape), -1.0)
+        n = jnp.sum(crossed, axis=-1, keepdims=True)
+        chosen = jnp.floor(jax.random.uniform(key, n.shape) * n).astype(int)  # which of them, in order of index
+        rank = (jnp.cumsum(crossed, axis=-1) == 1 + jnp.minimum(chosen, n - 1)).astype(float)
     elif tie_break == "furthest":
         rank = excess
     else:

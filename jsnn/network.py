@@ -83,7 +83,8 @@ class Network:
         """
         key_neuron, key_tie = jax.random.split(key)
         inhibition, current = self.inhibition.step(fast.inhibition, fast.spikes, dt)
-        neuron, excess = self.neuron.integrate(fast.neuron, drive + current, theta, dt, key_neuron)
+        noise = self.neuron.noise(key_neuron, fast.spikes.shape)
+        neuron, excess = self.neuron.integrate(fast.neuron, drive + current, theta, dt, noise)
         spikes = winners(self.tie_break, excess, key_tie)
         was_reset = excess >= 0 if self.ghosts else spikes
         neuron = self.neuron.fire(neuron, was_reset)

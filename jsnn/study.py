@@ -20,7 +20,10 @@ from jax import Array
 from jsnn import readout, trial
 from jsnn.data import Dataset
 from jsnn.network import Learned
-from jsnn.trial import ASSIGN, TEST, TRAIN, Inputs, Trial
+from jsnn.simulate import Engine, event
+from jsnn.simulate.dense import Dense
+from jsnn.simulate.event import Event
+from jsnn.trial import ASSIGN, TEST, TRAIN, Inputs, Rasters, Trial
 
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
 EVAL_BATCH = 64  # presentations that a frozen network answers at once
@@ -123,28 +126,17 @@ def _order(inputs: Inputs, epoch: Array, n: int) -> Array:
     return over_trials(lambda i: trial.order(i, epoch, n), inputs)
 
 
-def _encode(inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array) -> Array:
-    return over_trials(lambda i, rows: trial.encode(i, purpose, images, rows, first), inputs, index)
+def _encode(inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array, n_active: int) -> Rasters:
+    return over_trials(lambda i, rows: trial.encode(i, purpose, images, rows, first, n_active), inputs, index)
 
 
 def _train(
-    trials: Trial, learned: Learned, rasters: Array, index: Array, first: Array, n_active: int | None
+    trials: Trial, learned: Learned, rasters: Rasters, index: Array, first: Array, engine: Engine
 ) -> tuple[Learned, Array]:
-    return over_trials(lambda t, x, s, i: trial.train(t, x, s, i, first, n_active), trials, learned, rasters, index)
+    return over_trials(lambda t, x, s, i: trial.train(t, x, s, i, first, engine), trials, learned, rasters, index)
 
 
-def most_active(images: np.ndarray, batch: int) -> int | None:
-    """How many inputs a presentation can make fire, at most: those of its non-zero pixels. None for a batch of several.
-
-    Rounded up to a multiple of 32, so that similar data share their programs.
-    """
-    if batch > 1:
-        return None
-    most = int(np.max(np.count_nonzero(images, axis=1), initial=1))
-    return min(-(-most // 32) * 32, images.shape[1])
-
-
-def _respond(trials: Trial, learned: Learned, rasters: Array, purpose: Array, first: Array) -> Array:
+def _respond(trials: Trial, learned: Learned, rasters: Rasters, purpose: Array, first: Array) -> Array:
     return over_trials(lambda t, x, s: trial.respond(t, x, s, purpose, first), trials, learned, rasters)
 
 
@@ -158,6 +150,13 @@ def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Ar
         return readout.all_activity(old, counts), readout.assign(counts, labels, shown)
 
     return jax.vmap(one)(counts, labels, shown, before)
+
+
+def engine_for(cell: Cell) -> Engine:
+    """The engine that trains a cell."""
+    if cell.trials.inputs.batch_size > 1 or event.refusal(take(cell.trials.network, 0)) is not None:
+        return Dense()
+    return Event(piece=25)
 
 
 def start(lane: Lane) -> LaneState:
@@ -199,7 +198,8 @@ def train(
     window = -(-schedule.n_train // schedule.windows)
     window = -(-window // batch) * batch  # whole batches
     per_epoch = -(-schedule.n_train // window)
-    n_active = most_active(data.train_images[: schedule.n_train], batch)
+    n_active = trial.most_active(data.train_images[: schedule.n_train])
+    engines = [engine_for(cell) for cell in lane.cells]
     warm = False
     order_of: tuple[int, np.ndarray] | None = None
     while state.window < per_epoch * schedule.epochs:
@@ -213,11 +213,11 @@ def train(
         learned, timed = list(state.learned), list(state.timed)
         for block in blocks(shown, n_batches * batch):
             index = block.reshape(n_trials, n_batches, batch)
-            rasters = jax.jit(_encode)(inputs, TRAIN, images, index, first)
+            rasters = jax.jit(_encode, static_argnums=5)(inputs, TRAIN, images, index, first, n_active)
             for c, cell in enumerate(lane.cells):
                 began = time.perf_counter()
                 learned[c], out = jax.jit(_train, static_argnums=5)(
-                    without(cell.trials), learned[c], rasters, index, first, n_active
+                    without(cell.trials), learned[c], rasters, index, first, engines[c]
                 )
                 counts[c].append(np.asarray(out).reshape(n_trials, n_batches * batch, -1))
                 seconds, n = time.perf_counter() - began, n_trials * int(np.sum(block[0] >= 0))
@@ -275,13 +275,14 @@ def responses(
     n_batches = max(1, BLOCK // (EVAL_BATCH * n_trials))
     index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
     on_device = jnp.asarray(images)
+    n_active = trial.most_active(images)
     counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
     total = np.zeros(n_trials)
     first = 0
     for block in blocks(index, n_batches * EVAL_BATCH):
         shown = int(np.sum(block[0] >= 0))
         rows = block.reshape(n_trials, n_batches, EVAL_BATCH)
-        rasters = jax.jit(_encode)(lane.inputs, purpose, on_device, rows, first)
+        rasters = jax.jit(_encode, static_argnums=5)(lane.inputs, purpose, on_device, rows, first, n_active)
         spikes = np.asarray(jax.jit(_input_spikes)(rasters, rows >= 0))
         total += spikes
         for c, cell in enumerate(lane.cells):
@@ -292,8 +293,8 @@ def responses(
     return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
 
 
-def _input_spikes(rasters: Array, shown: Array) -> Array:
-    return jnp.sum(jnp.sum(rasters, axis=(2, 4)) * shown, axis=(1, 2))
+def _input_spikes(rasters: Rasters, shown: Array) -> Array:
+    return jnp.sum(jnp.sum(rasters.spikes, axis=(2, 4)) * shown, axis=(1, 2))
 
 
 def answer(

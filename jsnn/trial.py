@@ -6,12 +6,13 @@ draws what it would have drawn, and two networks with the same `Inputs` see the 
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from jsnn.network import Learned, Network
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive, Seed
-from jsnn.simulate import dense
+from jsnn.simulate import Engine, dense
 from jsnn.types import Encoder
 
 # What random numbers are for: the first address under a trial's seed.
@@ -52,53 +53,77 @@ def order(inputs: Inputs, epoch: Array, n: int) -> Array:
     return jax.random.permutation(jax.random.fold_in(inputs.key(ORDER), epoch), n)
 
 
-def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, first: Array) -> Array:
-    """The input spikes of a block of presentations: bool[n_batches, n_steps, batch, n_input].
+@node
+class Rasters:
+    """Input spikes of a block of presentations. Most pixels of an image are dark and never fire: they are left out."""
+
+    active: Array  # int32[n_batches, batch, n_active]: which inputs the spikes are of; n_input: of none
+    spikes: Array  # bool[n_batches, n_steps, batch, n_active]
+
+
+def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, first: Array, n_active: int) -> Rasters:
+    """The input spikes of a block of presentations.
 
     `images` uint8[n, n_input]; `index` int32[n_batches, batch] says which of them are shown (-1: none); `first` is the
-    number of the block's first presentation in its stream.
+    number of the block's first presentation in its stream. `n_active` is the most pixels of an image that are not
+    dark (`most_active`).
     """
     key = inputs.key(purpose)
     number = first + jnp.arange(index.size).reshape(index.shape)
+    n_input = images.shape[1]
 
     def one(arguments):
         i, n = arguments
-        image = images[i].astype(jnp.float32) / 255.0
-        return inputs.encoder.encode(jax.random.fold_in(key, n), image, inputs.n_steps, inputs.dt)
+        active = jnp.nonzero(images[i], size=n_active, fill_value=n_input)[0].astype(jnp.int32)
+        image = images[i].at[active].get(mode="fill", fill_value=0).astype(float) / 255.0
+        return active, inputs.encoder.encode(jax.random.fold_in(key, n), image, inputs.n_steps, inputs.dt)
 
     # One image at a time on a CPU, where a raster then stays in cache (3 times as fast as all at once).
     at_once = 1 if jax.default_backend() == "cpu" else index.size
-    rasters = jax.lax.map(one, (index.ravel(), number.ravel()), batch_size=at_once)
-    return jnp.swapaxes(rasters.reshape(*index.shape, *rasters.shape[1:]), 1, 2)
+    active, spikes = jax.lax.map(one, (index.ravel(), number.ravel()), batch_size=at_once)
+    spikes = jnp.swapaxes(spikes.reshape(*index.shape, *spikes.shape[1:]), 1, 2)
+    return Rasters(active=active.reshape(*index.shape, n_active), spikes=spikes)
+
+
+def most_active(images: np.ndarray) -> int:
+    """How many pixels of an image are not dark, at most; rounded up to a multiple of 32, so that similar data share
+    their programs and their random numbers.
+    """
+    most = int(np.max(np.count_nonzero(images, axis=1), initial=1))
+    return min(-(-most // 32) * 32, images.shape[1])
 
 
 def train(
-    trial: Trial, learned: Learned, rasters: Array, index: Array, first: Array, n_active: int | None = None
+    trial: Trial, learned: Learned, rasters: Rasters, index: Array, first: Array, engine: Engine
 ) -> tuple[Learned, Array]:
     """Learn from a block of batches, one after the other; the counts are float32[n_batches, batch, n_neurons].
 
-    Batches without a presentation (`index` all -1) change nothing. For `n_active` see `dense.present`.
+    Batches without a presentation (`index` all -1) change nothing.
     """
-    key, dt = trial.inputs.key(TRAIN + NETWORK), trial.inputs.dt
+    key, dt, network = trial.inputs.key(TRAIN + NETWORK), trial.inputs.dt, trial.network
     n_batches, batch = index.shape
 
     def body(b, carry):
-        learned, counts = carry
+        learned, memo, counts = carry
         number = jax.random.fold_in(key, first + b * batch)
-        learned, c, _ = dense.present(trial.network, learned, rasters[b], index[b] >= 0, dt, number, n_active)
-        return learned, counts.at[b].set(c)
+        learned, memo, c = engine.present(
+            network, learned, memo, rasters.spikes[b], rasters.active[b], index[b] >= 0, dt, number
+        )
+        return learned, memo, counts.at[b].set(c)
 
-    counts = jnp.zeros((n_batches, batch, trial.network.n_neurons))
-    return jax.lax.fori_loop(0, jnp.sum(jnp.any(index >= 0, axis=1)), body, (learned, counts))
+    start = learned, engine.start(network, learned), jnp.zeros((n_batches, batch, network.n_neurons))
+    learned, _, counts = jax.lax.fori_loop(0, jnp.sum(jnp.any(index >= 0, axis=1)), body, start)
+    return learned, counts
 
 
-def respond(trial: Trial, learned: Learned, rasters: Array, purpose: Array | int, first: Array) -> Array:
+def respond(trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, first: Array) -> Array:
     """The frozen network's counts float32[n_batches, batch, n_neurons] on a block of batches."""
-    key = trial.inputs.key(purpose + NETWORK)
+    key, network = trial.inputs.key(purpose + NETWORK), trial.network
 
     def one(arguments):
         raster, b = arguments
-        number = jax.random.fold_in(key, first + b * raster.shape[1])
-        return dense.respond(trial.network, learned, raster, trial.inputs.dt, number)[0]
+        spikes = dense.spread(raster.spikes, raster.active, network.n_input)
+        number = jax.random.fold_in(key, first + b * spikes.shape[1])
+        return dense.respond(network, learned, spikes, trial.inputs.dt, number)[0]
 
-    return jax.lax.map(one, (rasters, jnp.arange(rasters.shape[0])))
+    return jax.lax.map(one, (rasters, jnp.arange(rasters.spikes.shape[0])))

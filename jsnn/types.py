@@ -3,7 +3,7 @@
 Units everywhere: milliseconds, millivolts, hertz. Shapes are written `[n_steps, batch, n_neurons]`.
 """
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from jax import Array
 
@@ -15,7 +15,10 @@ State = Any  # a pytree: what a component needs for its next step, and nothing e
 
 
 class Encoder(Protocol):
-    """Turns one image into the whole input raster, before the network runs."""
+    """Turns one image into the whole input raster, before the network runs.
+
+    It sees pixels, not their places: dark ones, which never fire, may be left out of the image.
+    """
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
         """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms. A zero pixel never
@@ -51,8 +54,12 @@ class Neuron(Protocol):
         """The state at the start of a presentation."""
         ...
 
+    def noise(self, key: Array, shape: tuple[int, ...]) -> State:
+        """What is random in one step of so many neurons: arrays of this shape; () for a deterministic neuron."""
+        ...
+
     def integrate(
-        self, state: State, current: Array, theta: Array, dt: Array | float, key: Array
+        self, state: State, current: Array, theta: Array, dt: Array | float, noise: State
     ) -> tuple[State, Array]:
         """The state after one step of `current` (mV a step), and by how many mV each neuron is over its threshold.
 
@@ -65,6 +72,25 @@ class Neuron(Protocol):
         ...
 
 
+@runtime_checkable
+class Coasting(Neuron, Protocol):
+    """A neuron that sums its input linearly until it fires: several steps of it can be taken at once."""
+
+    def ceiling(self, state: State, total: Array, n_steps: int, dt: Array | float) -> Array:
+        """An upper bound (mV) of the excess, theta apart, in any of `n_steps` steps in which currents arrive whose
+        positive parts sum to `total` mV; infinity for a neuron that would not sum them linearly just now.
+        """
+        ...
+
+    def kernel(self, n_steps: int, dt: Array | float) -> Array:
+        """How much a current in each of `n_steps` steps moves the potential after the last: `float32[n_steps]`."""
+        ...
+
+    def coast(self, state: State, push: Array, n_steps: int, dt: Array | float) -> State:
+        """The state after `n_steps` without a spike, in which kernel @ currents is `push` (mV)."""
+        ...
+
+
 class Rule(Protocol):
     """Local plasticity: two elementwise functions and the traces they read.
 
@@ -72,7 +98,7 @@ class Rule(Protocol):
 
     `pre` and `post` are the traces *after* this step's spikes. `on_pre` is affine in `post` and does not read `pre`;
     `on_post` is affine in `pre` and does not read `post`: so a sum over a batch of presentations is one matrix product
-    per function (`jsnn.simulate.plasticity`). on_post(w, 0, .) = 0, so that silent inputs learn nothing (`n_active` in
+    per function (`jsnn.simulate.plasticity`). on_post(w, 0, .) = 0, so that silent inputs learn nothing (`active` in
     `jsnn.simulate.dense`). The contract tests hold all this.
     """
 

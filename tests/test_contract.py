@@ -57,7 +57,9 @@ def exercise_neuron(neuron, key, scan):
         current, t = inputs
         if neuron.adaptation is not None:
             theta = neuron.adaptation.decay_step(theta, DT)
-        state, excess = neuron.integrate(state, current, theta, DT, jax.random.fold_in(key, t))
+        state, excess = neuron.integrate(
+            state, current, theta, DT, neuron.noise(jax.random.fold_in(key, t), current.shape)
+        )
         state = neuron.fire(state, excess >= 0)
         if neuron.adaptation is not None:
             theta = theta + neuron.adaptation.theta_plus * jnp.sum(excess >= 0, axis=0)
@@ -300,7 +302,7 @@ def test_raster_is_bool_and_blank_is_silent(encoder):
 @every_neuron
 def test_neuron_state_is_a_fixed_point(neuron):
     def step(neuron, state, current, theta):
-        state, excess = neuron.integrate(state, current, theta, DT, KEY)
+        state, excess = neuron.integrate(state, current, theta, DT, neuron.noise(KEY, (BATCH, N)))
         return neuron.fire(state, excess >= 0), excess
 
     current, theta = jnp.zeros((BATCH, N)), jnp.zeros(N)
@@ -319,7 +321,7 @@ def test_neuron_rests(neuron):
     state = neuron.init((BATCH, N))
     rest = state.v
     for _ in range(5):
-        state, _ = neuron.integrate(state, jnp.zeros((BATCH, N)), jnp.zeros(N), DT, KEY)
+        state, _ = neuron.integrate(state, jnp.zeros((BATCH, N)), jnp.zeros(N), DT, neuron.noise(KEY, (BATCH, N)))
         assert_same(neuron.fire(state, jnp.zeros((BATCH, N), bool)), state)
         np.testing.assert_array_equal(state.v, rest)
 
@@ -329,8 +331,8 @@ def test_neurons_are_independent(neuron):
     """The current of one moves that one alone, its own spikes too."""
     state, current = neuron.init((BATCH, N)), jnp.zeros((BATCH, N))
     one = jnp.zeros((BATCH, N), bool).at[1, 3].set(True)
-    calm, excess = neuron.integrate(state, current, jnp.zeros(N), DT, KEY)
-    moved, more = neuron.integrate(state, jnp.where(one, 5.0, current), jnp.zeros(N), DT, KEY)
+    calm, excess = neuron.integrate(state, current, jnp.zeros(N), DT, neuron.noise(KEY, (BATCH, N)))
+    moved, more = neuron.integrate(state, jnp.where(one, 5.0, current), jnp.zeros(N), DT, neuron.noise(KEY, (BATCH, N)))
     np.testing.assert_array_equal(moved.v != calm.v, one)
     np.testing.assert_array_equal(more > excess, one)
     fired = neuron.fire(moved, one)
@@ -343,9 +345,11 @@ def test_neurons_are_independent(neuron):
 @every_neuron
 def test_theta_is_subtracted_from_the_excess(neuron):
     state, current = neuron.init((BATCH, N)), jnp.full((BATCH, N), 3.0)
-    low = neuron.integrate(state, current, jnp.zeros(N), DT, KEY)[1]
+    low = neuron.integrate(state, current, jnp.zeros(N), DT, neuron.noise(KEY, (BATCH, N)))[1]
     theta = jnp.linspace(0, 4, N)
-    np.testing.assert_allclose(low - neuron.integrate(state, current, theta, DT, KEY)[1], [theta] * BATCH, atol=1e-4)
+    np.testing.assert_allclose(
+        low - neuron.integrate(state, current, theta, DT, neuron.noise(KEY, (BATCH, N)))[1], [theta] * BATCH, atol=1e-4
+    )
 
 
 # ---------------------------------------------------------------- rules

@@ -1,7 +1,6 @@
 """The dense engine against the loops of reference.py, and what must hold whatever the numbers are."""
 
 import dataclasses
-import itertools
 from typing import get_args
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
+from cases import N_INPUT, N, T, label, pairwise, random_case
 
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.competition import TieBreak
@@ -17,12 +17,10 @@ from jsnn.network import Learned, Network
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import RULES, STDP
 from jsnn.simulate import dense
-from jsnn.trace import Trace
 from jsnn.types import Reduction
 
-N_INPUT, N, T = 30, 8, 60
 REDUCTIONS, TIE_BREAKS = get_args(Reduction), get_args(TieBreak)
-present, respond = jax.jit(dense.present, static_argnames="n_active"), jax.jit(dense.respond)
+present, respond = jax.jit(dense.present), jax.jit(dense.respond)
 
 FACTORS = {
     "neuron": (IF, LIF),
@@ -37,72 +35,6 @@ FACTORS = {
     "full": (True, False),
     "normalised": (True, False),
 }
-
-
-def pairwise(factors, seed=0):
-    """Combinations in which every value of every factor meets every value of every other one."""
-    rng = np.random.default_rng(seed)
-    pairs = {
-        ((f, x), (g, y)) for (f, xs), (g, ys) in itertools.combinations(factors.items(), 2) for x in xs for y in ys
-    }
-    chosen = []
-    while pairs:
-        draws = [{f: xs[rng.integers(len(xs))] for f, xs in factors.items()} for _ in range(200)]
-        covered = [set(itertools.combinations(draw.items(), 2)) & pairs for draw in draws]
-        best = max(range(len(draws)), key=lambda i: len(covered[i]))
-        chosen.append(draws[best])
-        pairs -= covered[best]
-    return chosen
-
-
-def random_case(choice, seed):
-    """A network with random numbers, what it has learned so far, and its first raster's `valid`."""
-    rng = np.random.default_rng(seed)
-
-    def between(low, high):
-        return float(rng.uniform(low, high))
-
-    clock = choice["clock"]
-    numbers = {
-        "v_threshold": between(-56, -50),
-        "v_reset": between(-66, -60),
-        "v_floor": float(rng.choice([-np.inf, -70.0])),
-        "refractory": float(rng.choice([0.0, 2.0, 5.0])),
-        "adaptation": clock and AdaptiveThreshold(theta_plus=between(0.2, 1), tau_theta=between(200, 900), clock=clock),
-    }
-    if choice["neuron"] is LIF:
-        numbers |= {"tau_m": between(20, 100), "v_rest": between(-68, -62)}
-    trace = {"additive": choice["additive"]}
-    rule = dataclasses.replace(
-        RULES[choice["rule"]],
-        eta_pre=between(0.005, 0.03),
-        eta_post=between(0.01, 0.06),
-        w_min=0.05,
-        w_max=0.9,
-        pre_trace=Trace(tau=between(5, 30), **trace),
-        post_trace=Trace(tau=between(5, 30), **trace),
-    )
-    network = Network(
-        n_input=N_INPUT,
-        n_neurons=N,
-        neuron=choice["neuron"](**numbers),
-        rule=rule,
-        inhibition=choice["inhibition"](strength=between(3, 20)),
-        tie_break=choice["tie_break"],
-        ghosts=choice["ghosts"],
-        w_init=0.8,
-        gain=between(0.8, 1.25),
-        norm=between(8, 14) if choice["normalised"] else None,
-        reduction=choice["reduction"],
-    )
-    learned = network.init(jax.random.key(seed))
-    # thresholds that differ, even where they are fixed: no exact ties between neurons whose weights are all w_max
-    learned = dataclasses.replace(learned, theta=jnp.asarray(rng.uniform(0, 1, N), jnp.float32))
-    valid = np.ones(choice["batch"], bool)
-    if not choice["full"]:
-        valid[rng.integers(choice["batch"])] = choice["batch"] == 1
-    rasters = rng.random((3, T, choice["batch"], N_INPUT)) < rng.uniform(0.1, 0.4, N_INPUT)
-    return network, learned, rasters, valid
 
 
 def recorded(spikes):
@@ -148,10 +80,6 @@ def compare(choice, seed):
     assert n_spikes > 10, "nothing to compare"
     assert np.abs(weights - first).max() > 0.01, "nothing was learned"
     assert ghosts or choice["tie_break"] == "none", "no tie was broken"
-
-
-def label(choice):
-    return "-".join(getattr(value, "__name__", str(value)) for value in choice.values())
 
 
 @pytest.mark.parametrize("choice", pairwise(FACTORS), ids=label)
@@ -312,7 +240,7 @@ def test_nothing_acts_before_its_cause():
 
 
 def test_active_inputs_are_all_that_matters():
-    """`n_active`: the same spikes and weights from the inputs that fire alone, their number rounded up or not."""
+    """`active`: the same spikes and weights from the inputs that fire alone, their number rounded up or not."""
     network, learned = learner(reduction="mean_fired", rule=STDP(eta_pre=1 / 64, eta_post=1 / 16, w_min=0.1, w_max=0.9))
     raster, key = rasters(4), jax.random.key(0)
     silent = np.arange(N_INPUT) % 3 > 0
@@ -320,7 +248,9 @@ def test_active_inputs_are_all_that_matters():
     after, counts, recording = present(network, learned, raster, all_of(4), 1.0, key)
     assert counts.sum() > 10 and (np.asarray(learned.weights)[silent] > 0.9).any()
     for n_active in (10, 16):
-        other, _, other_recording = present(network, learned, raster, all_of(4), 1.0, key, n_active=n_active)
+        active = np.append(np.flatnonzero(~silent), np.full(n_active - 10, N_INPUT))
+        some = np.append(raster, np.zeros((T, 4, 1), bool), axis=2)[:, :, active]
+        other, _, other_recording = present(network, learned, some, all_of(4), 1.0, key, active)
         np.testing.assert_array_equal(recording.spikes, other_recording.spikes)
         np.testing.assert_allclose(after.weights, other.weights, atol=1e-6)
         np.testing.assert_array_equal(after.theta, other.theta)

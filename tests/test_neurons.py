@@ -31,7 +31,9 @@ def drive(neuron, currents, dt, theta=0.0, key=None):
 
     def step(state, inputs):
         current, t = inputs
-        state, excess = neuron.integrate(state, current, theta, dt, jax.random.fold_in(key, t))
+        state, excess = neuron.integrate(
+            state, current, theta, dt, neuron.noise(jax.random.fold_in(key, t), current.shape)
+        )
         spikes = excess >= 0
         state = neuron.fire(state, spikes)
         return state, (state.v, spikes)
@@ -218,7 +220,9 @@ def test_srm0_excess_orders_the_certain_before_the_unlikely():
     """The noisy threshold: at equal noise a higher membrane is further over it, so "furthest" means what it says."""
     neuron = SRM0(delta=2.0)
     key, currents = jax.random.key(0), jnp.array([[5.0], [9.0]])
-    states = [neuron.integrate(neuron.init((1,)), current, 0.0, 1.0, key)[1] for current in currents]
+    states = [
+        neuron.integrate(neuron.init((1,)), current, 0.0, 1.0, neuron.noise(key, (1,)))[1] for current in currents
+    ]
     np.testing.assert_allclose(states[1] - states[0], 4.0, rtol=1e-5)
 
 

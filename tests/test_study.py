@@ -20,7 +20,7 @@ from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
 from jsnn.simulate import dense
 from jsnn.study import LaneState, Schedule
-from jsnn.trial import ASSIGN, NETWORK, TEST, TRAIN, Inputs, Trial
+from jsnn.trial import ASSIGN, NETWORK, TEST, TRAIN, Inputs, Trial, most_active
 
 N_INPUT, N_NEURONS, N_STEPS, BATCH = 64, 5, 12, 4
 ENCODER = Bernoulli(max_probability=0.6)
@@ -159,13 +159,16 @@ quickly = functools.partial(
 )
 
 
-@quickly
-def rasters_of(inputs, images, purpose, number):
+@functools.partial(quickly, static_argnums=4)
+def rasters_of(inputs, images, purpose, number, n_active):
     """Four images with the spikes of their addresses: trial seed -> purpose -> number of the presentation."""
     root = jax.random.fold_in(jax.random.key(inputs.seed), purpose)
 
     def one(image, n):
-        return inputs.encoder.encode(jax.random.fold_in(root, n), image / 255.0, inputs.n_steps, inputs.dt)
+        lit = jnp.nonzero(image, size=n_active, fill_value=N_INPUT)[0]
+        pixels = jnp.append(image, 0.0)[lit] / 255.0
+        spikes = inputs.encoder.encode(jax.random.fold_in(root, n), pixels, inputs.n_steps, inputs.dt)
+        return jnp.zeros((inputs.n_steps, N_INPUT + 1), bool).at[:, lit].set(spikes)[:, :N_INPUT]
 
     return jax.vmap(one, out_axes=1)(images.astype(jnp.float32), number + jnp.arange(4))
 
@@ -186,10 +189,12 @@ def four(images):
 def by_definition(trial: Trial, learned, order):
     """The trained network and the counts of all presentations, from loops over epochs and batches."""
     batch, n, counts = trial.inputs.batch_size, SCHEDULE.n_train, []
+    n_active = most_active(toy().train_images[:n])
     for epoch in range(SCHEDULE.epochs):
         for b in range(0, n, batch):
             rows, number = order[epoch][b : b + batch], epoch * n + b
-            raster = rasters_of(trial.inputs, four(toy().train_images[rows]), TRAIN, number)[:, :batch]
+            images = four(toy().train_images[rows])
+            raster = rasters_of(trial.inputs, images, TRAIN, number, n_active)[:, :batch]
             valid = np.arange(batch) < len(rows)
             key = key_of(trial, TRAIN + NETWORK, number)
             learned, c = present(trial.network, learned, raster, valid, trial.inputs.dt, key)
@@ -255,7 +260,7 @@ def test_answers_by_definition():
     for purpose, images in ((ASSIGN, data.train_images[:13]), (TEST, data.test_images[:13])):
         for b in range(0, 13, 4):
             part = images[b : min(b + 4, 13)]
-            raster = rasters_of(trial.inputs, four(part), purpose, b)
+            raster = rasters_of(trial.inputs, four(part), purpose, b, most_active(images))
             c = respond(trial.network, learned, raster, trial.inputs.dt, key_of(trial, purpose + NETWORK, b))
             counts[purpose] += list(np.asarray(c)[: len(part)])
             n_spikes += int(np.sum(raster[:, : len(part)])) if purpose == TEST else 0

@@ -27,5 +27,5 @@ class DirectInhibition:
     def step(self, state: tuple[()], spikes: Array, dt: Array | float) -> tuple[tuple[()], Array]:
         """The current that the spikes of the step before send back, `float32[batch, n_neurons]`."""
         del dt
-        s = spikes.astype(jnp.float32)
+        s = spikes.astype(float)
         return state, -self.strength * (jnp.sum(s, axis=-1, keepdims=True) - s)

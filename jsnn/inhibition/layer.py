@@ -1,6 +1,5 @@
 """Lateral inhibition through a population of inhibitory neurons."""
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -39,10 +38,9 @@ class InhibitoryLayer:
 
     def step(self, state: LayerState, spikes: Array, dt: Array | float) -> tuple[LayerState, Array]:
         """The current from the inhibitory spikes of the step before; the layer then sees the excitatory ones."""
-        s = state.spikes.astype(jnp.float32)
+        s = state.spikes.astype(float)
         current = -self.strength * (jnp.sum(s, axis=-1, keepdims=True) - s)
-        drive = self.excitation * spikes.astype(jnp.float32)
-        no_key = jax.random.key(0)  # a LIF draws nothing
-        membrane, excess = self.neuron.integrate(state.membrane, drive, jnp.zeros(()), dt, no_key)
+        drive = self.excitation * spikes.astype(float)
+        membrane, excess = self.neuron.integrate(state.membrane, drive, jnp.zeros(()), dt, ())
         fired = excess >= 0
         return LayerState(membrane=self.neuron.fire(membrane, fired), spikes=fired), current

@@ -27,14 +27,33 @@ class IF:
         """Membranes at the start of a presentation."""
         return membrane.at(self.v_reset, shape)
 
+    def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
+        """None."""
+        del key, shape
+        return ()
+
     def integrate(
-        self, state: Membrane, current: Array, theta: Array, dt: Array | float, key: Array
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
     ) -> tuple[Membrane, Array]:
         """One step; see `jsnn.types.Neuron`."""
-        del key
+        del noise
         v = jnp.maximum(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)
+
+    def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
+        """Bound of the excess; see `jsnn.types.Coasting`."""
+        del n_steps
+        return membrane.ceiling(state, state.v, self.v_floor, total, dt) - self.v_threshold
+
+    def kernel(self, n_steps: int, dt: Array | float) -> Array:
+        """All of every current is left."""
+        del dt
+        return jnp.ones(n_steps)
+
+    def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
+        """Steps without a spike; see `jsnn.types.Coasting`."""
+        return Membrane(v=state.v + push, refractory=state.refractory - n_steps * dt)

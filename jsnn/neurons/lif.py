@@ -34,11 +34,16 @@ class LIF:
         """Membranes at the start of a presentation."""
         return membrane.at(self.v_rest, shape)
 
+    def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
+        """None."""
+        del key, shape
+        return ()
+
     def integrate(
-        self, state: Membrane, current: Array, theta: Array, dt: Array | float, key: Array
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
     ) -> tuple[Membrane, Array]:
         """One step; see `jsnn.types.Neuron`."""
-        del key
+        del noise
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
         v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
@@ -46,3 +51,17 @@ class LIF:
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)
+
+    def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
+        """Bound of the excess; see `jsnn.types.Coasting`."""
+        left_alone = self.coast(state, jnp.zeros(()), n_steps, dt).v
+        return membrane.ceiling(state, left_alone, self.v_floor, total, dt) - self.v_threshold
+
+    def kernel(self, n_steps: int, dt: Array | float) -> Array:
+        """What is left of a current after the steps that follow it: exp(-s dt / tau_m), s = n_steps - 1, ..., 0."""
+        return jnp.exp(-dt / self.tau_m * jnp.arange(n_steps - 1, -1, -1))
+
+    def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
+        """Steps without a spike; see `jsnn.types.Coasting`."""
+        v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + push
+        return Membrane(v=v, refractory=state.refractory - n_steps * dt)

@@ -39,14 +39,17 @@ class SRM0:
         """Membranes at the start of a presentation."""
         return membrane.at(self.v_rest, shape)
 
+    def noise(self, key: Array, shape: tuple[int, ...]) -> Array:
+        """E ~ Exp(1)."""
+        return jax.random.exponential(key, shape)
+
     def integrate(
-        self, state: Membrane, current: Array, theta: Array, dt: Array | float, key: Array
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: Array
     ) -> tuple[Membrane, Array]:
         """One step; see `jsnn.types.Neuron`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
         v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, self.epsilon_0 * current), self.v_floor)
-        noise = self.delta * jnp.log(jax.random.exponential(key, v.shape) / (self.rho_0 * dt))
-        excess = v - (self.v_threshold + theta) - noise
+        excess = v - (self.v_threshold + theta) - self.delta * jnp.log(noise / (self.rho_0 * dt))
         if not self.fires_in_refractory:
             excess = jnp.where(membrane.is_refractory(state, dt), -jnp.inf, excess)
         return Membrane(v=v, refractory=state.refractory - dt), excess

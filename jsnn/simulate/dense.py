@@ -24,6 +24,47 @@ def delayed(raster: Array) -> Array:
     return jnp.concatenate([jnp.zeros_like(raster[:1]), raster[:-1]])
 
 
+@dataclasses.dataclass(frozen=True)
+class Dense:
+    """The engine of this module: every network, any batch. It has nothing to remember between presentations."""
+
+    def start(self, network: Network, learned: Learned) -> tuple[()]:
+        """Nothing."""
+        del network, learned
+        return ()
+
+    def present(
+        self,
+        network: Network,
+        learned: Learned,
+        memo: tuple[()],
+        spikes: Array,
+        active: Array,
+        valid: Array,
+        dt: Array | float,
+        key: Array,
+    ) -> tuple[Learned, tuple[()], Array]:
+        """See `jsnn.simulate.Engine`."""
+        if spikes.shape[1] == 1:
+            learned, counts, _ = present(network, learned, spikes, valid, dt, key, active[0])
+        else:
+            learned, counts, _ = present(network, learned, spread(spikes, active, network.n_input), valid, dt, key)
+        return learned, memo, counts
+
+
+def spread(spikes: Array, active: Array, n_input: int) -> Array:
+    """Spikes of the inputs `active` int32[batch, n_active], bool[n_steps, batch, n_active], in their places among all
+    inputs: bool[n_steps, batch, n_input]. A place of `n_input` or more is none.
+    """
+    n_active = active.shape[1]
+
+    def one(spikes, active):
+        place = jnp.full(n_input, n_active).at[active].set(jnp.arange(n_active), mode="drop")
+        return spikes.at[:, place].get(mode="fill", fill_value=False)
+
+    return jax.vmap(one, in_axes=(1, 0), out_axes=1)(spikes, active)
+
+
 def present(
     network: Network,
     learned: Learned,
@@ -31,7 +72,7 @@ def present(
     valid: Array,
     dt: Array | float,
     key: Array,
-    n_active: int | None = None,
+    active: Array | None = None,
 ) -> tuple[Learned, Array, Recording]:
     """Present a batch, with plasticity: `raster` bool[n_steps, batch, n_input] -> what was learned, and the counts.
 
@@ -44,22 +85,21 @@ def present(
     Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs
     nothing where it is not used).
 
-    `n_active`, where given, is a number of inputs of which no more fire in this presentation: only their weights are
-    carried through the steps. Silent inputs drive nothing and, as on_post(w, 0, .) = 0, learn nothing but their bounds.
+    `active` int32[n_active], where given, says which inputs `raster` bool[n_steps, batch, n_active] is of; all others
+    are silent, and so is a place that is no input (n_input or more). Only the weights of these are carried through
+    the steps. Silent inputs drive nothing and, as on_post(w, 0, .) = 0, learn nothing but their bounds.
     """
     raster = raster & valid[:, None]
-    if n_active is None:
+    if active is None:
         learned, counts, recording = _steps(network, learned, raster, valid, dt, key)
     else:
-        active = jnp.nonzero(jnp.any(raster, axis=(0, 1)), size=n_active, fill_value=raster.shape[2])[0]
         some = dataclasses.replace(learned, weights=learned.weights.at[active].get(mode="fill", fill_value=0.0))
-        raster = raster.at[:, :, active].get(mode="fill", fill_value=False)
         some, counts, recording = _steps(network, some, raster, valid, dt, key)
         weights = jnp.clip(learned.weights, network.rule.w_min, network.rule.w_max)
         learned = dataclasses.replace(some, weights=weights.at[active].set(some.weights, mode="drop"))
     theta, adaptation = learned.theta, network.neuron.adaptation
     if adaptation is not None:
-        theta = adaptation.decay_presentations(theta, jnp.sum(valid).astype(jnp.float32), raster.shape[0] * dt)
+        theta = adaptation.decay_presentations(theta, jnp.sum(valid).astype(theta.dtype), raster.shape[0] * dt)
     return Learned(weights=network.normalise(learned.weights), theta=theta), counts, recording
 
 
@@ -69,7 +109,7 @@ def _steps(
     """All time steps of a presentation."""
     n_steps, batch, _ = raster.shape
     rule, adaptation = network.rule, network.neuron.adaptation
-    n_valid = jnp.sum(valid).astype(jnp.float32)
+    n_valid = jnp.sum(valid).astype(learned.weights.dtype)
 
     def step(carry, inputs):
         weights, theta, fast, pre, post, fired = carry
@@ -98,7 +138,7 @@ def _steps(
         silent,
     )
     (weights, theta, *_), recording = jax.lax.scan(step, start, (delayed(raster), raster, jnp.arange(n_steps)))
-    counts = jnp.sum(recording.spikes, axis=0, dtype=jnp.float32)
+    counts = jnp.sum(recording.spikes, axis=0, dtype=float)
     return Learned(weights=weights, theta=theta), counts, recording
 
 
@@ -119,4 +159,4 @@ def respond(
         return fast, Recording(spikes=fast.spikes, v=fast.neuron.v)
 
     _, recording = jax.lax.scan(step, network.reset(batch), (drive, jnp.arange(n_steps)))
-    return jnp.sum(recording.spikes, axis=0, dtype=jnp.float32), recording
+    return jnp.sum(recording.spikes, axis=0, dtype=float), recording

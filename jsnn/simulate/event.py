@@ -1,0 +1,357 @@
+"""The event engine: exact online learning at the cost of its events.
+
+It computes what `jsnn.simulate.dense` defines, for one presentation at a time, from three observations.
+
+A neuron's weights change only once it has fired: until then its trace is zero, and a local rule does nothing at a
+presynaptic spike while the postsynaptic trace is zero. So all drives of a presentation are a matrix product with the
+weights it starts with, but for the few *touched* neurons that fire in it. Their columns are carried as a small block
+`[n_active, capacity]`, to which the rule's own two functions apply in every step.
+
+Neurons that have not fired are inhibited alike. So inhibition is computed among the touched neurons and one silent
+neuron, which stands for all others.
+
+Once the winners have silenced the rest, no other neuron can reach its threshold for a while, and it can be seen
+beforehand: by the sum of its drives over a piece of the presentation. Such a piece is computed for the touched neurons
+only; the others *coast* through it in one go, as their membranes are linear.
+
+What does not fit is left to the dense engine, whole: a presentation in which more than `capacity` neurons fire, and
+one before which more than `capacity` columns are unsettled (the bounds or the normalisation would move them although
+they do not fire).
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsnn.competition import winners
+from jsnn.network import Learned, Network
+from jsnn.pytree import node
+from jsnn.simulate import dense
+from jsnn.types import Coasting, State
+
+SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
+
+
+@node
+class Pending:
+    """Columns that the next presentation has to settle, fired or not."""
+
+    index: Array  # int32[capacity]; n_neurons in a free slot, which is no neuron
+    n: Array  # int32: how many; more than there are slots: the next presentation does not fit
+
+
+@node
+class Touched:
+    """The neurons whose weights a presentation changes, in slots, of which `n` are in use."""
+
+    index: Array  # int32[capacity]; n_neurons in a free slot
+    n: Array  # int32; more than there are slots: the presentation does not fit
+    weights: Array  # mV, [capacity, n_active]: a row a neuron, as they are changed together
+    theta: Array  # mV, [capacity]; infinity in a free slot
+    membranes: State  # [1, capacity]
+    post: Array  # traces, [capacity]
+    spikes: Array  # bool[capacity], of the step before
+
+
+@node
+class Others:
+    """All other neurons: the touched ones have no place here any more, and an infinite theta."""
+
+    theta: Array  # mV, [n_neurons]
+    membranes: State  # [1, n_neurons]
+
+
+@node
+class Attempt:
+    """What became of a presentation, if it fits."""
+
+    touched: Touched  # at the end
+    theta: Array  # mV, [n_neurons]
+    spikes: Array  # bool[n_steps, capacity]
+    coasted: Array  # bool[n_pieces]: which pieces were computed for the touched neurons only
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """The engine of this module.
+
+    `capacity`: the most neurons that fire in a presentation. `piece`: steps that neurons coast through, where they can;
+    it is made to divide the presentation.
+    """
+
+    capacity: int = 8
+    piece: int | None = None
+
+    def start(self, network: Network, learned: Learned) -> Pending:
+        """What the first presentation has to know."""
+        unsettled = unsettled_columns(network, learned.weights)
+        index = jnp.nonzero(unsettled, size=self.capacity, fill_value=network.n_neurons)[0]
+        return Pending(index=index.astype(jnp.int32), n=jnp.sum(unsettled, dtype=jnp.int32))
+
+    def present(
+        self,
+        network: Network,
+        learned: Learned,
+        memo: Pending,
+        spikes: Array,
+        active: Array,
+        valid: Array,
+        dt: Array | float,
+        key: Array,
+    ) -> tuple[Learned, Pending, Array]:
+        """See `jsnn.simulate.Engine`; the batch is one."""
+        tried = self.attempt(network, learned, memo, spikes[:, 0] & valid[0], active[0], dt, key)
+        return self.finish(network, learned, tried, spikes, active, valid, dt, key)
+
+    def finish(
+        self,
+        network: Network,
+        learned: Learned,
+        tried: Attempt,
+        spikes: Array,
+        active: Array,
+        valid: Array,
+        dt: Array | float,
+        key: Array,
+    ) -> tuple[Learned, Pending, Array]:
+        """The result of an attempt, or of the dense engine if it did not fit."""
+        touched, adaptation = tried.touched, network.neuron.adaptation
+
+        fits = touched.n <= self.capacity
+        index = jnp.where(fits, touched.index, network.n_neurons)
+        columns = learned.weights.at[:, index].get(mode="fill", fill_value=0.0)
+        columns = jnp.clip(columns, network.rule.w_min, network.rule.w_max)
+        columns = network.normalise(columns.at[active[0]].set(touched.weights.T, mode="drop"))
+        weights = learned.weights.at[:, index].set(columns, mode="drop")
+        theta = tried.theta
+        if adaptation is not None:
+            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), spikes.shape[0] * dt)
+        theta = jnp.where(fits, theta, learned.theta)
+        unsettled = unsettled_columns(network, columns) & (index < network.n_neurons)
+        after = Pending(
+            index=jnp.where(unsettled, index, network.n_neurons)[jnp.argsort(~unsettled)],
+            n=jnp.sum(unsettled, dtype=jnp.int32),
+        )
+        counts = jnp.zeros((1, network.n_neurons)).at[0, index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
+
+        def in_full(carry):
+            learned = dense.present(network, carry[1], spikes, valid, dt, key, active[0])
+            return jnp.array(True), learned[0], self.start(network, learned[0]), learned[1]
+
+        # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
+        carry = fits, Learned(weights=weights, theta=theta), after, counts
+        return jax.lax.while_loop(lambda carry: ~carry[0], in_full, carry)[1:]
+
+    def attempt(
+        self,
+        network: Network,
+        learned: Learned,
+        pending: Pending,
+        raster: Array,
+        active: Array,
+        dt: Array | float,
+        key: Array,
+    ) -> Attempt:
+        """Present `raster` bool[n_steps, n_active], as far as there are slots for it."""
+        n_steps, n_active = raster.shape
+        capacity, n_neurons = self.capacity, network.n_neurons
+        rule, neuron, adaptation, dtype = network.rule, network.neuron, network.neuron.adaptation, learned.weights.dtype
+        rows = learned.weights.at[active].get(mode="fill", fill_value=0.0)
+        arriving = dense.delayed(raster)
+
+        def touch(touched: Touched, others: Others, new: Array) -> tuple[Touched, Others]:
+            """Slots for the neurons in `new` (bool[n_neurons])."""
+
+            def one(carry):
+                touched, others, new = carry
+                j, k = jnp.argmax(new).astype(jnp.int32), touched.n
+
+                def moved(slots, of_others):
+                    return slots.at[:, k].set(jax.lax.dynamic_index_in_dim(of_others, j, 1, False), mode="drop")
+
+                touched = dataclasses.replace(
+                    touched,
+                    index=touched.index.at[k].set(j, mode="drop"),
+                    n=k + 1,
+                    weights=touched.weights.at[k].set(rows[:, j], mode="drop"),
+                    theta=touched.theta.at[k].set(others.theta[j], mode="drop"),
+                    membranes=jax.tree.map(moved, touched.membranes, others.membranes),
+                )
+                return touched, dataclasses.replace(others, theta=others.theta.at[j].set(jnp.inf)), new.at[j].set(False)
+
+            def more(carry):
+                return jnp.any(carry[2]) & (carry[0].n <= capacity)
+
+            return jax.lax.while_loop(more, one, (touched, others, new))[:2]
+
+        def grown(theta: Array, was_reset: Array) -> Array:
+            return theta if adaptation is None else theta + adaptation.theta_plus * was_reset
+
+        def decayed(theta: Array, steps: int = 1) -> Array:
+            for _ in range(0 if adaptation is None else steps):  # as often as it is rounded in a step
+                theta = adaptation.decay_step(theta, dt)
+            return theta
+
+        def elect(t: Array, excess: Array) -> tuple[Array, Array]:
+            """Of neurons in order: which fire, and which are reset (bool[1, ...])."""
+            spikes = winners(network.tie_break, excess, jax.random.split(jax.random.fold_in(key, t))[1])
+            return spikes, excess >= 0 if network.ghosts else spikes
+
+        def fired(touched: Touched, spikes: Array, was_reset: Array) -> Touched:
+            """The slots after those in `spikes` fired and those in `was_reset` were reset (bool[1, capacity])."""
+            return dataclasses.replace(
+                touched,
+                spikes=spikes[0],
+                theta=grown(touched.theta, was_reset[0]),
+                membranes=neuron.fire(touched.membranes, was_reset),
+            )
+
+        def step(carry, inputs, coasting):
+            """One step of the touched neurons and, unless they are coasting, of the others."""
+            others, touched, inhibition, pre = carry
+            drive, arrive, s_pre, t = inputs
+            some = jnp.append(touched.spikes, False)[None]
+            inhibition, current = network.inhibition.step(inhibition, some, dt)
+            noise = neuron.noise(jax.random.split(jax.random.fold_in(key, t))[0], (1, n_neurons))
+            own_noise = jax.tree.map(lambda x: x.at[:, touched.index].get(mode="fill", fill_value=1.0), noise)
+            own_drive = network.gain * (touched.weights @ arrive.astype(dtype))
+            theta = decayed(touched.theta)
+            membranes, own_excess = neuron.integrate(
+                touched.membranes, own_drive + current[:, :-1], theta, dt, own_noise
+            )
+            touched = dataclasses.replace(
+                touched, theta=theta, membranes=membranes, spikes=jnp.zeros_like(touched.spikes)
+            )
+            # Loops of one turn at most: a `cond` would copy the state of all neurons in every step.
+            if coasting:
+                crossing = jnp.any(own_excess >= 0)
+
+                def fire(carry):
+                    in_order = jnp.argsort(touched.index)
+                    elected = elect(t, own_excess[:, in_order])
+                    spikes, was_reset = (x[:, jnp.argsort(in_order)] for x in elected)
+                    return False, fired(carry[1], spikes, was_reset)
+
+                touched = jax.lax.while_loop(lambda c: c[0], fire, (crossing, touched))[1]
+            else:
+                theta = decayed(others.theta)
+                membranes, excess = neuron.integrate(others.membranes, drive + current[:, -1:], theta, dt, noise)
+                others = Others(theta=theta, membranes=membranes)
+                crossing = jnp.any(own_excess >= 0) | jnp.any(excess >= 0)
+
+                def fire_all(carry):
+                    _, touched, others = carry
+                    spikes, was_reset = elect(t, excess.at[0, touched.index].set(own_excess[0], mode="drop"))
+                    touched, others = touch(touched, others, spikes[0] & (others.theta < jnp.inf))
+                    others = Others(
+                        theta=grown(others.theta, was_reset[0]), membranes=neuron.fire(others.membranes, was_reset)
+                    )
+                    own = (x.at[:, touched.index].get(mode="fill", fill_value=False) for x in (spikes, was_reset))
+                    return False, fired(touched, *own), others
+
+                _, touched, others = jax.lax.while_loop(lambda c: c[0], fire_all, (crossing, touched, others))
+            pre = rule.pre_trace.step(pre, s_pre, dt)
+            post = rule.post_trace.step(touched.post, touched.spikes, dt)
+            w = touched.weights
+            at_pre = jnp.where(s_pre, rule.on_pre(w, 0.0, post[:, None]), 0.0)
+            at_post = jnp.where(touched.spikes[:, None], rule.on_post(w, pre, 0.0), 0.0)
+            weights = jnp.clip(w + at_pre + at_post, rule.w_min, rule.w_max)
+            touched = dataclasses.replace(touched, weights=weights, post=post)
+            return (others, touched, inhibition, pre), (touched.spikes, current[0, -1])
+
+        def in_full(carry, piece):
+            arrive, s_pre, t = piece
+            drives = network.gain * (arrive.astype(dtype) @ rows)
+            xs = drives[:, None], arrive, s_pre, t
+            carry, (spikes, _) = jax.lax.scan(lambda c, x: step(c, x, coasting=False), carry, xs)
+            return carry, spikes
+
+        own = rows.at[:, pending.index].get(mode="fill", fill_value=0.0)  # the first step brings them into their bounds
+        touched = Touched(
+            index=pending.index,
+            n=pending.n,
+            weights=own.T,
+            theta=learned.theta.at[pending.index].get(mode="fill", fill_value=jnp.inf),
+            membranes=neuron.init((1, capacity)),
+            post=jnp.zeros(capacity, dtype),
+            spikes=jnp.zeros(capacity, bool),
+        )
+        others = Others(
+            theta=learned.theta.at[pending.index].set(jnp.inf, mode="drop"), membranes=neuron.init((1, n_neurons))
+        )
+        carry: Any = others, touched, network.inhibition.init((1, capacity + 1)), jnp.zeros(n_active, dtype)
+
+        def attempted(carry, spikes, coasted):
+            others, touched, *_ = carry
+            theta = others.theta.at[touched.index].set(touched.theta, mode="drop")
+            spikes = spikes.reshape(n_steps, capacity)
+            return Attempt(touched=touched, theta=theta, spikes=spikes, coasted=coasted)
+
+        steps = arriving, raster, jnp.arange(n_steps)
+        length = self.piece_of(n_steps)
+        if length is None or not isinstance(neuron, Coasting):
+            return attempted(*in_full(carry, steps), jnp.zeros(1, bool))
+
+        pieces = jax.tree.map(lambda x: x.reshape(-1, length, *x.shape[1:]), steps)
+        kernel = neuron.kernel(length, dt)
+        some = pieces[0].astype(dtype)
+        at_once = jnp.concatenate([jnp.sum(some, axis=1), jnp.einsum("nsi,s->ni", some, kernel)])
+        totals, pushes = jnp.split(network.gain * (at_once @ rows), 2)
+        positive = (rule.w_min >= 0) & (network.gain > 0)
+
+        def coast(carry, piece, push):
+            others, *rest = carry
+            xs = jnp.zeros((length, 0)), *piece
+            carry, (spikes, common) = jax.lax.scan(lambda c, x: step(c, x, coasting=True), (None, *rest), xs)
+            others = Others(
+                theta=decayed(others.theta, length),
+                membranes=neuron.coast(others.membranes, push + jnp.dot(kernel, common), length, dt),
+            )
+            return (others, *carry[1:]), spikes
+
+        def one(carry, inputs):
+            piece, total, push = inputs
+            others = carry[0]
+            bound = neuron.ceiling(others.membranes, total, length, dt)[0] + SLACK
+            asleep = positive & jnp.all(bound < decayed(others.theta, length))
+            carry, spikes = jax.lax.cond(asleep, lambda c: coast(c, piece, push), lambda c: in_full(c, piece), carry)
+            return carry, (spikes, asleep)
+
+        carry, (spikes, coasted) = jax.lax.scan(one, carry, (pieces, totals, pushes))
+        return attempted(carry, spikes, coasted)
+
+    def piece_of(self, n_steps: int) -> int | None:
+        """The length of the pieces: the longest up to `piece` that divides a presentation, None for no pieces."""
+        if self.piece is None:
+            return None
+        length = max(n for n in range(1, min(self.piece, n_steps) + 1) if n_steps % n == 0)
+        return None if length in (1, n_steps) else length
+
+
+def unsettled_columns(network: Network, weights: Array) -> Array:
+    """Whether the bounds or the normalisation would move a column of weights `[n_input, n]`: bool[n]."""
+    outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
+    if network.norm is None:
+        return outside
+    total = jnp.sum(jnp.abs(weights), axis=0)
+    rounding = 256 * jnp.finfo(weights.dtype).eps
+    return outside | ((total != 0) & (jnp.abs(total - network.norm) > rounding * network.norm))
+
+
+def refusal(network: Network) -> str | None:
+    """Why this engine cannot train a network, in a line; None if it can."""
+    weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
+    if np.any(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) != 0):
+        name = type(network.rule).__name__
+        return f"{name} moves weights at a presynaptic spike although the postsynaptic neuron has not fired"
+    silent = jnp.zeros((1, 2), bool)
+    state = network.inhibition.init(silent.shape)
+    for _ in range(5):
+        state, current = network.inhibition.step(state, silent, 1.0)
+        if np.any(np.asarray(current) != 0):
+            return f"{type(network.inhibition).__name__} inhibits although no neuron has fired"
+    return None

@@ -1,0 +1,86 @@
+"""Random networks for comparing engines: structures that meet pairwise, and numbers from a seed."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.network import Network
+from jsnn.neurons import IF
+from jsnn.rules import RULES
+from jsnn.trace import Trace
+
+N_INPUT, N, T = 30, 8, 60
+
+
+def pairwise(factors, seed=0):
+    """Combinations in which every value of every factor meets every value of every other one."""
+    rng = np.random.default_rng(seed)
+    pairs = {
+        ((f, x), (g, y)) for (f, xs), (g, ys) in itertools.combinations(factors.items(), 2) for x in xs for y in ys
+    }
+    chosen = []
+    while pairs:
+        draws = [{f: xs[rng.integers(len(xs))] for f, xs in factors.items()} for _ in range(200)]
+        covered = [set(itertools.combinations(draw.items(), 2)) & pairs for draw in draws]
+        best = max(range(len(draws)), key=lambda i: len(covered[i]))
+        chosen.append(draws[best])
+        pairs -= covered[best]
+    return chosen
+
+
+def random_case(choice, seed):
+    """A network with random numbers, what it has learned so far, and its first raster's `valid`."""
+    rng = np.random.default_rng(seed)
+
+    def between(low, high):
+        return float(rng.uniform(low, high))
+
+    clock = choice["clock"]
+    numbers = {
+        "v_threshold": between(-56, -50),
+        "v_reset": between(-66, -60),
+        "v_floor": float(rng.choice([-np.inf, -70.0])),
+        "refractory": float(rng.choice([0.0, 2.0, 5.0])),
+        "adaptation": clock and AdaptiveThreshold(theta_plus=between(0.2, 1), tau_theta=between(200, 900), clock=clock),
+    }
+    if choice["neuron"] is not IF:
+        numbers |= {"tau_m": between(20, 100), "v_rest": between(-68, -62)}
+    trace = {"additive": choice["additive"]}
+    rule = dataclasses.replace(
+        RULES[choice["rule"]],
+        eta_pre=between(0.005, 0.03),
+        eta_post=between(0.01, 0.06),
+        w_min=0.05,
+        w_max=0.9,
+        pre_trace=Trace(tau=between(5, 30), **trace),
+        post_trace=Trace(tau=between(5, 30), **trace),
+    )
+    network = Network(
+        n_input=N_INPUT,
+        n_neurons=N,
+        neuron=choice["neuron"](**numbers),
+        rule=rule,
+        inhibition=choice["inhibition"](strength=between(3, 20)),
+        tie_break=choice["tie_break"],
+        ghosts=choice["ghosts"],
+        w_init=0.8,
+        gain=between(0.8, 1.25),
+        norm=between(8, 14) if choice["normalised"] else None,
+        reduction=choice["reduction"],
+    )
+    learned = network.init(jax.random.key(seed))
+    # thresholds that differ, even where they are fixed: no exact ties between neurons whose weights are all w_max
+    learned = dataclasses.replace(learned, theta=jnp.asarray(rng.uniform(0, 1, N)))
+    valid = np.ones(choice["batch"], bool)
+    if not choice["full"]:
+        valid[rng.integers(choice["batch"])] = choice["batch"] == 1
+    rasters = rng.random((3, T, choice["batch"], N_INPUT)) < rng.uniform(0.1, 0.4, N_INPUT)
+    return network, learned, rasters, valid
+
+
+def label(choice):
+    return "-".join(getattr(value, "__name__", str(value)) for value in choice.values())

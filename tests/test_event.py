@@ -1,0 +1,155 @@
+"""The event engine is the dense engine: the same spikes, and weights and thresholds up to the order of a sum.
+
+Several presentations in a row, each engine going on from what it has learned itself: neurons that fire for the first
+time and again, ties and ghosts, columns that the bounds and the normalisation move although they are silent, more
+neurons than there are slots, pieces that are coasted through.
+"""
+
+import dataclasses
+import functools
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import N_INPUT, N, T, label, pairwise, random_case
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from jsnn.competition import TieBreak
+from jsnn.inhibition import DirectInhibition, InhibitoryLayer
+from jsnn.network import Network
+from jsnn.neurons import IF, LIF, SRM0
+from jsnn.pytree import node
+from jsnn.rules import RULES, STDP
+from jsnn.simulate import dense
+from jsnn.simulate.event import Event, refusal
+
+FACTORS = {
+    "neuron": (LIF, IF, SRM0),
+    "clock": ("presentation", "step", None),
+    "inhibition": (DirectInhibition, InhibitoryLayer),
+    "tie_break": get_args(TieBreak),
+    "ghosts": (False, True),
+    "rule": tuple(RULES),
+    "additive": (False, True),
+    "normalised": (True, False),
+    "capacity": (1, 2, N),
+    "piece": (5, None, 20),
+}
+N_ACTIVE = 24
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def both(engine, network, learned, memo, of_dense, spikes, active, key):
+    """One presentation by each engine, from its own state; and the spikes of the event engine's attempt."""
+    tried = engine.attempt(network, learned, memo, spikes[:, 0], active[0], 1.0, key)
+    valid = jnp.ones(1, bool)
+    learned, memo, counts = engine.finish(network, learned, tried, spikes, active, valid, 1.0, key)
+    raster = dense.spread(spikes, active, network.n_input)
+    of_dense, dense_counts, recording = dense.present(network, of_dense, raster, valid, 1.0, key)
+    slots = jnp.zeros((spikes.shape[0], network.n_neurons), bool)
+    slots = slots.at[:, tried.touched.index].set(tried.spikes, mode="drop")
+    happened = counts, dense_counts, slots, recording.spikes[:, 0], tried.touched.n, jnp.sum(tried.coasted)
+    return learned, memo, of_dense, happened
+
+
+def compare(choice, seed, tolerance, strength=None):
+    """Presentations one after the other; returns what happened in them."""
+    engine = Event(capacity=choice["capacity"], piece=choice["piece"])
+    case = {"reduction": "sum", "batch": 1, "full": True} | choice
+    network, learned, rasters, _ = random_case(case, seed)
+    if strength is not None:
+        inhibition = dataclasses.replace(network.inhibition, strength=strength)
+        network = dataclasses.replace(network, inhibition=inhibition)
+    rng = np.random.default_rng(seed)
+    memo, of_dense = engine.start(network, learned), learned
+    seen = []
+    for n, raster in enumerate(rasters):
+        active = np.sort(rng.permutation(N_INPUT)[: N_ACTIVE - 3])
+        active = np.append(active, [N_INPUT] * 3).astype(np.int32)[None]
+        spikes = np.append(raster, np.zeros((T, 1, 1), bool), axis=2)[:, :, active[0]]
+        key = jax.random.fold_in(jax.random.key(seed), n)
+        learned, memo, of_dense, happened = both(engine, network, learned, memo, of_dense, spikes, active, key)
+        counts, dense_counts, slots, recorded, n_touched, n_coasted = jax.tree.map(np.asarray, happened)
+        np.testing.assert_array_equal(counts, dense_counts)
+        if n_touched <= engine.capacity:
+            np.testing.assert_array_equal(slots, recorded)
+        np.testing.assert_allclose(learned.weights, of_dense.weights, rtol=0, atol=tolerance)
+        np.testing.assert_allclose(learned.theta, of_dense.theta, rtol=tolerance, atol=tolerance)
+        seen.append((int(counts.sum()), int(n_touched), int(n_coasted)))
+    return seen
+
+
+structures = pairwise(FACTORS)
+every_structure = pytest.mark.parametrize("choice", structures, ids=label)
+
+
+@every_structure
+def test_event_is_dense_in_float64(choice):
+    """Random numbers and rasters, strong and weak inhibition."""
+    total = []
+
+    @settings(max_examples=6, phases=[Phase.generate])
+    @given(st.integers(0, 10**6), st.sampled_from([None, 3.0, 120.0]))
+    def examples(seed, strength):
+        with jax.enable_x64(True):
+            total.extend(compare(choice, seed, 1e-12, strength))
+
+    examples()
+    assert sum(n for n, *_ in total) > 50, "hardly a spike to compare"
+
+
+@pytest.mark.parametrize("choice", structures[:4], ids=label)
+def test_event_is_dense_in_float32(choice):
+    assert sum(n for seed in (1, 2, 3) for n, *_ in compare(choice, seed, 2e-5, 60.0)) > 50
+
+
+LIKE_DIEHL_AND_COOK = {
+    "neuron": LIF,
+    "clock": "presentation",
+    "inhibition": DirectInhibition,
+    "tie_break": "random",
+    "ghosts": True,
+    "rule": "stdp",
+    "additive": False,
+    "normalised": True,
+    "capacity": 4,
+    "piece": 5,
+}
+
+
+def test_the_comparisons_meet_what_they_are_for():
+    """Presentations that fit and do not fit, pieces that are coasted through and not."""
+    seen = [happened for seed in range(5) for happened in compare(LIKE_DIEHL_AND_COOK, seed, 2e-5, 120.0)]
+    assert {n_touched <= 4 for _, n_touched, _ in seen} == {False, True}
+    assert 0 < sum(n_coasted for *_, n_coasted in seen) < len(seen) * T // 5
+
+
+def test_length_of_pieces():
+    lengths = [(250, 25), (100, 25), (50, 25), (26, 13), (90, 18)]
+    assert [Event(piece=25).piece_of(n) for n, _ in lengths] == [length for _, length in lengths]
+    assert Event(piece=25).piece_of(23) is None  # the whole presentation is one
+    assert Event(piece=25).piece_of(97) is None and Event().piece_of(100) is None
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("inhibition", [DirectInhibition(), InhibitoryLayer()], ids=["direct", "layer"])
+def test_all_rules_and_networks_are_served(rule, inhibition):
+    assert refusal(Network(neuron=LIF(), rule=rule, inhibition=inhibition)) is None
+
+
+def test_what_is_not_local_in_time_is_refused():
+    @node
+    class Decay(STDP):
+        """A weight sinks at every presynaptic spike."""
+
+        def on_pre(self, w, pre, post):
+            return -0.01 * w
+
+    assert "Decay moves weights at a presynaptic spike" in refusal(Network(neuron=LIF(), rule=Decay()))
+    restless = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0))
+    assert "InhibitoryLayer inhibits although no neuron has fired" in refusal(
+        Network(neuron=LIF(), rule=STDP(), inhibition=restless)
+    )
