@@ -28,23 +28,23 @@ def node(cls: type[T]) -> type[T]:
     `__init__` runs whenever a tree is rebuilt, with tracers or placeholders in the fields, so a
     node never validates itself: `jsnn.config` does that once, where a user's numbers enter.
     """
-    cls = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-    modes = tuple(f.name for f in dataclasses.fields(cls) if f.metadata.get("static"))
-    numbers = tuple(f.name for f in dataclasses.fields(cls) if f.name not in modes)
+    made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    modes = tuple(f.name for f in dataclasses.fields(made) if f.metadata.get("static"))
+    numbers = tuple(f.name for f in dataclasses.fields(made) if f.name not in modes)
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in numbers)
 
     def flatten(x):
-        return [getattr(x, name) for name in numbers], (cls, *(getattr(x, name) for name in modes))
+        return [getattr(x, name) for name in numbers], (made, *(getattr(x, name) for name in modes))
 
     def flatten_with_keys(x):
         children, structure = flatten(x)
         return list(zip(keys, children, strict=True)), structure
 
     def unflatten(structure, children):
-        return cls(**dict(zip(numbers, children, strict=True)), **dict(zip(modes, structure[1:], strict=True)))
+        return made(**dict(zip(numbers, children, strict=True)), **dict(zip(modes, structure[1:], strict=True)))
 
-    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
-    return cls
+    jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
+    return made
 
 
 def static_fields(tree: Any) -> set[str]:

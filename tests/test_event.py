@@ -83,10 +83,10 @@ def compare(choice, seed, tolerance, strength=None):
 
 
 structures = pairwise(FACTORS)
-every_structure = pytest.mark.parametrize("choice", structures, ids=label)
+slow = [pytest.param(choice, marks=pytest.mark.slow) for choice in structures[7:]]
 
 
-@every_structure
+@pytest.mark.parametrize("choice", structures[:7] + slow, ids=label)
 def test_event_is_dense_in_float64(choice):
     """Random numbers and rasters, strong and weak inhibition."""
     total = []
@@ -101,7 +101,7 @@ def test_event_is_dense_in_float64(choice):
     assert sum(n for n, *_ in total) > 50, "hardly a spike to compare"
 
 
-@pytest.mark.parametrize("choice", structures[:4], ids=label)
+@pytest.mark.parametrize("choice", structures[7:10], ids=label)
 def test_event_is_dense_in_float32(choice):
     assert sum(n for seed in (1, 2, 3) for n, *_ in compare(choice, seed, 2e-5, 60.0)) > 50
 

@@ -192,8 +192,9 @@ class Event:
             return theta if adaptation is None else theta + adaptation.theta_plus * was_reset
 
         def decayed(theta: Array, steps: int = 1) -> Array:
-            for _ in range(0 if adaptation is None else steps):  # as often as it is rounded in a step
-                theta = adaptation.decay_step(theta, dt)
+            if adaptation is not None:
+                for _ in range(steps):  # one by one, as rounding has it
+                    theta = adaptation.decay_step(theta, dt)
             return theta
 
         def elect(t: Array, excess: Array) -> tuple[Array, Array]:
