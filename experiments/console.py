@@ -214,6 +214,10 @@ class Console:
                 f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['test_accuracy'])} %", highlight=False
             )
 
+    def chose(self, entry: Any, way: str, why: str) -> None:
+        """A line above the table."""
+        self.rich.print(f"  {entry.encoder} x {entry.neuron} x {entry.rule}: by {way} ({why})", highlight=False)
+
     def warn(self, message: str) -> None:
         """A line above the table."""
         from rich.text import Text
@@ -226,10 +230,11 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     prepare_jax()
     from rich.console import Console as Rich
 
-    from jsnn import config, data, runs
+    from jsnn import config, data, grid, runs
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
+    grid.use_cores(min(os.cpu_count() or 1, len(cfg.entries)))
     out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)

@@ -21,13 +21,13 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jsnn import checkpoint, config, readout, results, study
+from jsnn import checkpoint, config, measure, readout, results, study
 from jsnn.config import Config, Entry
-from jsnn.data import Dataset
+from jsnn.data import Dataset, cache
 from jsnn.errors import InputError
 from jsnn.network import Learned
 from jsnn.records import CompileClock, ann_record, environment, identity, record
-from jsnn.study import Lane, LaneState, Schedule
+from jsnn.study import Lane, LaneState, Schedule, Way
 from jsnn.trial import Trial
 
 CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
@@ -50,6 +50,10 @@ class Observer(Protocol):
 
     def finished(self, record: dict[str, Any]) -> None:
         """A trial's result."""
+        ...
+
+    def chose(self, entry: Entry, way: str, why: str) -> None:
+        """How the cell of a trial is trained, and why."""
         ...
 
     def warn(self, message: str) -> None:
@@ -76,6 +80,9 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
         if value > most:
             raise InputError(f"{key} = {value}: it should be at most {most} ({why})")
     n_pixels = data.train_images.shape[1]
+    for lane in study.plan([entry.trial for entry in cfg.entries]):
+        for cell in lane.cells:
+            study.ways(cell, cfg.run.engine, cfg.run.grid)
     for entry in cfg.entries:
         if entry.trial.network.n_input != n_pixels:
             n_input = entry.trial.network.n_input
@@ -192,7 +199,8 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
 
 
 def _meta(state: LaneState) -> dict[str, Any]:
-    return {"window": state.window, "curves": state.curves, "timed": state.timed}
+    ways = [[way.engine, way.at_once] for way in state.ways]
+    return {"window": state.window, "curves": state.curves, "timed": state.timed, "ways": ways}
 
 
 def _arrays(state: LaneState) -> dict[str, Any]:
@@ -208,6 +216,7 @@ def _state(like: LaneState, arrays: dict[str, Any], meta: dict[str, Any]) -> Lan
         responses=tuple(np.asarray(x) for x in arrays["responses"]),
         curves=curves,
         timed=[(int(n), float(s)) for n, s in meta["timed"]],
+        ways=tuple(Way(engine, at_once) for engine, at_once in meta["ways"]) if "ways" in meta else like.ways,
         window=meta["window"],
     )
 
@@ -277,13 +286,25 @@ class Job:
     clock: bool
 
 
+def _begin(job: Job, lane: Lane) -> LaneState:
+    """Untrained networks, and the way to train each cell."""
+    state, run, chosen = study.start(lane), job.cfg.run, []
+    for c, cell in enumerate(lane.cells):
+        ways = study.ways(cell, run.engine, run.grid)
+        way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.directory() / "ways.json")
+        chosen.append(way)
+        if why:
+            job.observer.chose(job.cfg.entries[cell.index[0]], measure.shown(way), why)
+    return dataclasses.replace(state, ways=tuple(chosen))
+
+
 def _train_lane(
     job: Job, number: int, lane: Lane, entries: Sequence[Entry], state: LaneState | None = None
 ) -> LaneState:
     """Train a lane to its end from `state`, by default its newest; afterwards that end is saved."""
     directory, observer = lane_directory(job.out, number), job.observer
     checkpoint.sweep(directory)
-    state = state or restore_lane(job.out, number, lane, observer.warn) or study.start(lane)
+    state = state or restore_lane(job.out, number, lane, observer.warn) or _begin(job, lane)
     saved, saved_at = state.window, time.monotonic()
 
     def save(state: LaneState) -> None:
@@ -307,7 +328,7 @@ def _train_lane(
 def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Train a lane, let its networks answer, and make their lines."""
     schedule = job.schedule
-    state = restore_lane(job.out, number, lane, job.observer.warn) or study.start(lane)
+    state = restore_lane(job.out, number, lane, job.observer.warn) or _begin(job, lane)
     began, compiled_before = time.perf_counter(), job.compiled.seconds
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))

@@ -19,6 +19,8 @@ from jax import Array
 
 from jsnn import readout, trial
 from jsnn.data import Dataset
+from jsnn.errors import InputError
+from jsnn.grid import Layout, fetch, layouts, on_cpu
 from jsnn.network import Learned
 from jsnn.simulate import Engine, event
 from jsnn.simulate.dense import Dense
@@ -58,6 +60,17 @@ class Schedule:
     windows: int = 20  # an epoch
 
 
+ENGINES: dict[str, Engine] = {"event": Event(piece=25), "dense": Dense()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a cell is trained: by which engine, and how many of its trials a device computes at once."""
+
+    engine: str
+    at_once: int = 1
+
+
 @dataclasses.dataclass
 class LaneState:
     """Everything a lane needs to go on after a window."""
@@ -67,12 +80,13 @@ class LaneState:
     responses: tuple[np.ndarray, ...]  # [n_trials, n_classes, n_neurons], mean counts a class, summed over the windows
     curves: list[list[list[tuple[int, float]]]]  # [cell][trial] -> (presentations, accuracy in the window)
     timed: list[tuple[int, float]]  # presentations and seconds, a cell, but for each run's first block: it may compile
+    ways: tuple[Way, ...]  # how each cell is trained: to its end, as engines differ in rounding
     window: int = 0
 
 
 def stack(trees: Sequence[Any]) -> Any:
     """Trees of one structure -> one tree whose leaves have a leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees)
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(jnp.asarray(leaf)) for leaf in leaves]), *trees)
 
 
 def take(tree: Any, i: int) -> Any:
@@ -103,14 +117,6 @@ def footprint(lane: Lane) -> int:
     return rasters + drive + 4 * n_trials * n_input * sum(network.n_neurons for network in networks)
 
 
-def over_trials(f: Callable[..., Any], *stacked: Any) -> Any:
-    """f for each trial of a cell, as one program: one after the other on a CPU (a vmap was measured to be half as
-    fast there, for want of cache), all at once on an accelerator."""
-    if jax.default_backend() == "cpu":
-        return jax.lax.map(lambda arguments: f(*arguments), stacked)
-    return jax.vmap(f)(*stacked)
-
-
 def without(trials: Trial, *parts: str) -> Trial:
     """Trials without their encoder and some parts of their network, for a computation that does not read them: all
     cells that differ in nothing else then share its program."""
@@ -118,26 +124,57 @@ def without(trials: Trial, *parts: str) -> Trial:
     return dataclasses.replace(trials, inputs=dataclasses.replace(trials.inputs, encoder=None), network=network)
 
 
-def _init(trials: Trial) -> Learned:
-    return over_trials(trial.init, trials)
+def _init(layout: Layout, trials: Trial) -> Learned:
+    return layout.map(trial.init, trials)
 
 
-def _order(inputs: Inputs, epoch: Array, n: int) -> Array:
-    return over_trials(lambda i: trial.order(i, epoch, n), inputs)
+def _order(layout: Layout, inputs: Inputs, epoch: Array, n: int) -> Array:
+    return layout.map(lambda i: trial.order(i, epoch, n), inputs)
 
 
-def _encode(inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array, n_active: int) -> Rasters:
-    return over_trials(lambda i, rows: trial.encode(i, purpose, images, rows, first, n_active), inputs, index)
+def _encode(
+    layout: Layout, inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array, n_active: int
+) -> Rasters:
+    return layout.map(lambda i, rows: trial.encode(i, purpose, images, rows, first, n_active), inputs, index)
 
 
 def _train(
-    trials: Trial, learned: Learned, rasters: Rasters, index: Array, first: Array, engine: Engine
+    layout: Layout,
+    trials: Trial,
+    learned: Learned,
+    rasters: Rasters,
+    index: Array,
+    first: Array,
+    engine: Engine,
 ) -> tuple[Learned, Array]:
-    return over_trials(lambda t, x, s, i: trial.train(t, x, s, i, first, engine), trials, learned, rasters, index)
+    return layout.map(lambda t, x, s, i: trial.train(t, x, s, i, first, engine), trials, learned, rasters, index)
 
 
-def _respond(trials: Trial, learned: Learned, rasters: Rasters, purpose: Array, first: Array) -> Array:
-    return over_trials(lambda t, x, s: trial.respond(t, x, s, purpose, first), trials, learned, rasters)
+def train_block(
+    way: Way, where: Layout, cell: Cell, learned: Learned, rasters: Rasters, index: np.ndarray, first: int
+) -> tuple[Learned, Array]:
+    """What the trials of a cell learn from a block, and their counts [n_trials, n_batches, batch, n_neurons]."""
+    layout = dataclasses.replace(where, at_once=way.at_once)
+    return jax.jit(_train, static_argnums=(0, 6))(
+        layout, without(cell.trials), learned, rasters, index, first, ENGINES[way.engine]
+    )
+
+
+def _respond(
+    layout: Layout, trials: Trial, learned: Learned, rasters: Rasters, purpose: Array, first: Array
+) -> Array:
+    return layout.map(lambda t, x, s: trial.respond(t, x, s, purpose, first), trials, learned, rasters)
+
+
+def encoded(where: Sequence[Layout], *arguments: Any) -> dict[Layout, Rasters]:
+    """The rasters of a block, drawn once and put where the cells are."""
+    rasters = jax.jit(_encode, static_argnums=(0, 6))(where[0], *arguments)
+    return {layout: rasters if layout == where[0] else layout.put(rasters) for layout in dict.fromkeys(where)}
+
+
+def training_order(where: Layout, inputs: Inputs, epoch: int, n: int) -> np.ndarray:
+    """The order of the n training images in an epoch, int32[n_trials, n]."""
+    return fetch(jax.jit(_order, static_argnums=(0, 3))(where, inputs, epoch, n))
 
 
 def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, readout.Assignment]:
@@ -152,24 +189,42 @@ def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Ar
     return jax.vmap(one)(counts, labels, shown, before)
 
 
-def engine_for(cell: Cell) -> Engine:
-    """The engine that trains a cell."""
-    if cell.trials.inputs.batch_size > 1 or event.refusal(take(cell.trials.network, 0)) is not None:
-        return Dense()
-    return Event(piece=25)
+def ways(cell: Cell, engine: str = "auto", grid: str = "auto") -> list[Way]:
+    """The ways there are to train a cell, the one that is most often the fastest first.
+
+    `engine` and `grid` ("map": one trial after the other, "vmap": all at once) leave only some of them. Raises
+    InputError for an engine that cannot train the cell.
+    """
+    network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
+    why_not = f"it learns from batches of {batch}" if batch > 1 else event.refusal(network)
+    if engine == "event" and why_not is not None:
+        raise InputError(f'run.engine = "event": {why_not}; choose "dense" or "auto"')
+    engines = ["dense"] if why_not is not None else list(ENGINES)
+    n_trials = len(cell.index)
+    at_once = {"map": [1], "vmap": [n_trials], "auto": sorted({1, n_trials}, reverse=not on_cpu())}[grid]
+    return [Way(e, k) for e in engines if engine in ("auto", e) for k in at_once]
 
 
 def start(lane: Lane) -> LaneState:
     """Untrained networks."""
     n_trials = len(lane.cells[0].index)
-    learned = tuple(jax.jit(_init)(without(cell.trials, "neuron", "rule", "inhibition")) for cell in lane.cells)
+    learned = tuple(
+        jax.jit(_init, static_argnums=0)(layout, without(cell.trials, "neuron", "rule", "inhibition"))
+        for layout, cell in zip(layouts(n_trials, len(lane.cells)), lane.cells, strict=True)
+    )
     return LaneState(
         learned=learned,
         labels=tuple(np.full(x.theta.shape, -1, np.int32) for x in learned),
         responses=tuple(np.zeros((n_trials, readout.N_CLASSES, x.theta.shape[1]), np.float32) for x in learned),
         curves=[[[] for _ in range(n_trials)] for _ in lane.cells],
         timed=[(0, 0.0) for _ in lane.cells],
+        ways=tuple(ways(cell)[0] for cell in lane.cells),
     )
+
+
+def batches_of(lane: Lane) -> int:
+    """How many batches of each trial are a block."""
+    return max(1, BLOCK // (lane.inputs.batch_size * len(lane.cells[0].index)))
 
 
 def blocks(index: np.ndarray, size: int) -> Iterator[np.ndarray]:
@@ -192,38 +247,43 @@ def train(
     `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state.
     """
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)
-    images = jnp.asarray(data.train_images[: schedule.n_train])
+    where = layouts(n_trials, len(lane.cells))
+    images = where[0].put(data.train_images[: schedule.n_train])
     batch = inputs.batch_size
-    n_batches = max(1, BLOCK // (batch * n_trials))
+    n_batches = batches_of(lane)
     window = -(-schedule.n_train // schedule.windows)
     window = -(-window // batch) * batch  # whole batches
     per_epoch = -(-schedule.n_train // window)
     n_active = trial.most_active(data.train_images[: schedule.n_train])
-    engines = [engine_for(cell) for cell in lane.cells]
     warm = False
     order_of: tuple[int, np.ndarray] | None = None
     while state.window < per_epoch * schedule.epochs:
         epoch, w = divmod(state.window, per_epoch)
         if order_of is None or order_of[0] != epoch:
-            order = np.asarray(jax.jit(_order, static_argnums=2)(inputs, epoch, schedule.n_train))
-            order_of = epoch, order
+            order_of = epoch, training_order(where[0], inputs, epoch, schedule.n_train)
         shown = order_of[1][:, w * window : (w + 1) * window]
         first = epoch * schedule.n_train + w * window
         counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
         learned, timed = list(state.learned), list(state.timed)
+        if len({layout.devices for layout in where}) > 1:
+            learned = [layout.put(x) for layout, x in zip(where, learned, strict=True)]
         for block in blocks(shown, n_batches * batch):
             index = block.reshape(n_trials, n_batches, batch)
-            rasters = jax.jit(_encode, static_argnums=5)(inputs, TRAIN, images, index, first, n_active)
-            for c, cell in enumerate(lane.cells):
-                began = time.perf_counter()
-                learned[c], out = jax.jit(_train, static_argnums=5)(
-                    without(cell.trials), learned[c], rasters, index, first, engines[c]
+            began = time.perf_counter()
+            rasters = encoded(where, inputs, TRAIN, images, index, first, n_active)
+            outs = []
+            for c, cell in enumerate(lane.cells):  # each starts at once, if it has a device of its own
+                learned[c], out = train_block(
+                    state.ways[c], where[c], cell, learned[c], rasters[where[c]], index, first
                 )
-                counts[c].append(np.asarray(out).reshape(n_trials, n_batches * batch, -1))
-                seconds, n = time.perf_counter() - began, n_trials * int(np.sum(block[0] >= 0))
-                if warm:
-                    timed[c] = timed[c][0] + n, timed[c][1] + seconds
+                outs.append(out)
+            n = n_trials * int(np.sum(block[0] >= 0))
+            for c, out in enumerate(outs):
+                counts[c].append(fetch(out).reshape(n_trials, n_batches * batch, -1))
                 on_progress(n)
+            seconds = (time.perf_counter() - began) / len(lane.cells)
+            if warm:
+                timed = [(shown + n, spent + seconds) for shown, spent in timed]
             first += n_batches * batch
             warm = True
         truth = data.train_labels[shown]
@@ -274,7 +334,8 @@ def responses(
     n_trials = len(lane.cells[0].index)
     n_batches = max(1, BLOCK // (EVAL_BATCH * n_trials))
     index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
-    on_device = jnp.asarray(images)
+    where = layouts(n_trials, len(lane.cells))
+    on_device = where[0].put(images)
     n_active = trial.most_active(images)
     counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
     total = np.zeros(n_trials)
@@ -282,12 +343,16 @@ def responses(
     for block in blocks(index, n_batches * EVAL_BATCH):
         shown = int(np.sum(block[0] >= 0))
         rows = block.reshape(n_trials, n_batches, EVAL_BATCH)
-        rasters = jax.jit(_encode, static_argnums=5)(lane.inputs, purpose, on_device, rows, first, n_active)
-        spikes = np.asarray(jax.jit(_input_spikes)(rasters, rows >= 0))
-        total += spikes
-        for c, cell in enumerate(lane.cells):
-            out = jax.jit(_respond)(without(cell.trials, "rule"), learned[c], rasters, purpose, first)
-            counts[c].append(np.asarray(out).reshape(n_trials, n_batches * EVAL_BATCH, -1)[:, :shown])
+        rasters = encoded(where, lane.inputs, purpose, on_device, rows, first, n_active)
+        total += fetch(jax.jit(_input_spikes)(rasters[where[0]], rows >= 0))
+        outs = [
+            jax.jit(_respond, static_argnums=0)(
+                where[c], without(cell.trials, "rule"), learned[c], rasters[where[c]], purpose, first
+            )
+            for c, cell in enumerate(lane.cells)
+        ]
+        for c, out in enumerate(outs):
+            counts[c].append(fetch(out).reshape(n_trials, n_batches * EVAL_BATCH, -1)[:, :shown])
             on_progress(n_trials * shown)
         first += n_batches * EVAL_BATCH
     return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)

@@ -11,7 +11,7 @@ MODELS = ("encoders", "neurons", "rules")
 # Each layer may import from those above it in this list, and from itself in one direction.
 LAYERS = (
     ("jsnn", "errors", "pytree", "ranges"),
-    ("trace", "adaptation", "types", "competition", "surrogate", "data"),
+    ("trace", "adaptation", "types", "competition", "surrogate", "data", "grid"),
     MODELS,
     ("inhibition",),
     ("network",),
@@ -19,7 +19,7 @@ LAYERS = (
     ("learners",),
     ("trial",),
     ("study", "checkpoint", "config", "results", "plots"),
-    ("records",),
+    ("records", "measure"),
     ("runs",),
     ("experiments",),
 )

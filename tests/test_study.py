@@ -15,6 +15,7 @@ import pytest
 from jsnn import readout, study
 from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
+from jsnn.grid import layouts
 from jsnn.network import Network
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
@@ -228,7 +229,7 @@ def test_training_by_definition(batch_size):
     lane = lane_of(trial)
     start = study.start(lane)
     state = train(lane, start)
-    orders = [np.asarray(jax.jit(study._order, static_argnums=2)(lane.inputs, epoch, 22))[0] for epoch in range(2)]
+    orders = [study.training_order(layouts(1, 1)[0], lane.inputs, epoch, 22)[0] for epoch in range(2)]
     assert np.array_equal(np.sort(orders, axis=1), [np.arange(22)] * 2)
     assert not np.array_equal(*orders) and not np.array_equal(orders[0], np.arange(22))
     learned, counts = by_definition(trial, study.take(start.learned[0], 0), orders)

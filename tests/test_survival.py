@@ -81,6 +81,9 @@ class Watcher:
     def finished(self, record):
         pass
 
+    def chose(self, entry, way, why):
+        pass
+
     def warn(self, message):
         self.warnings.append(message)
 

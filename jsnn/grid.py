@@ -1,0 +1,101 @@
+"""Grids over hardware: how the trials of a study are spread over devices, and over the processes that own them.
+
+A function of one trial becomes a function of many: one after the other, several at once (`vmap`), and each device its
+share (`shard_map` along the mesh axis "grid"). Trials do not talk to each other, so a device needs nothing from others.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Where the trials of a cell are computed: hashable, a static argument of the functions it shapes.
+
+    `at_once`: how many trials a device computes in one go (`vmap`); 1: one after the other. On a CPU several at once
+    were measured to be half as fast, for want of cache; on an accelerator they are the whole point.
+    """
+
+    devices: tuple[Any, ...]  # jax.Device
+    at_once: int = 1
+
+    def map(self, f: Callable[..., Any], *stacked: Any) -> Any:
+        """f for each trial: `stacked` trees and the result have a leading axis of trials."""
+
+        def local(*arguments):
+            batch = None if self.at_once == 1 else self.at_once
+            return jax.lax.map(lambda trial: f(*trial), arguments, batch_size=batch)
+
+        if len(self.devices) == 1:
+            return local(*stacked)
+        n = jax.tree.leaves(stacked)[0].shape[0]
+        filled = jax.tree.map(lambda leaf: self._fill(leaf, n), stacked)
+        grid = PartitionSpec("grid")
+        out = jax.shard_map(local, mesh=self.mesh, in_specs=grid, out_specs=grid, check_vma=False)(*filled)
+        return jax.tree.map(lambda leaf: leaf[:n], out)
+
+    def _fill(self, leaf: Any, n: int) -> Any:
+        """The last trial again, until each device has as many."""
+        missing = -n % len(self.devices)
+        return jnp.concatenate([leaf, *[leaf[-1:]] * missing]) if missing else leaf
+
+    @property
+    def mesh(self) -> Mesh:
+        """The devices in a row."""
+        return Mesh(np.array(self.devices), ("grid",))
+
+    def put(self, tree: Any) -> Any:
+        """The arrays of a tree, whole, on each of the devices."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+
+def layouts(n_trials: int, n_cells: int) -> list[Layout]:
+    """A layout for each of the cells of a lane, of `n_trials` each.
+
+    Trials are sharded over all devices, or each cell is given one of them, whichever leaves fewer devices idle.
+    Several processes have to do the same: they shard.
+    """
+    devices = tuple(jax.devices())
+    at_once = 1 if on_cpu() else n_trials
+    if jax.process_count() > 1:
+        return [Layout(devices, at_once)] * n_cells
+    if _busy(n_cells, len(devices)) > _busy(n_trials, len(devices)):
+        return [Layout((devices[c % len(devices)],), at_once) for c in range(n_cells)]
+    return [Layout(devices[:n_trials], at_once)] * n_cells
+
+
+def on_cpu() -> bool:
+    """Whether the devices are CPUs."""
+    return jax.default_backend() == "cpu"
+
+
+def _busy(n: int, n_devices: int) -> float:
+    """The fraction of the time that devices work on n equal pieces of work."""
+    return n / (n_devices * -(-n // n_devices))
+
+
+def fetch(array: Any) -> np.ndarray:
+    """An array on the host, also where other processes hold parts of it."""
+    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+        return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+    return np.asarray(array)
+
+
+def use_cores(n: int) -> None:
+    """Make `n` devices of this machine's CPU, each of one thread, so that a grid can use all cores.
+
+    Before JAX's first computation; without effect where XLA_FLAGS already says how many, or for a single device
+    (whose products then use all cores).
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if n > 1 and "xla_force_host_platform_device_count" not in flags:
+        own = f"--xla_force_host_platform_device_count={n} --xla_cpu_multi_thread_eigen=false"
+        os.environ["XLA_FLAGS"] = f"{flags} {own}".strip()

@@ -1,0 +1,166 @@
+"""Grids over devices: the same results on any number of them; and the choice of the fastest way to train."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jsnn import config, data, grid, measure, study
+from jsnn.errors import InputError
+from jsnn.grid import Layout
+from jsnn.study import Schedule, Way
+
+ROOT = Path(__file__).parent.parent
+STUDY = """
+study = "grid"
+[data]
+name = "mnist_excerpt"
+n_train = 40
+n_assign = 24
+n_test = 24
+[run]
+n_steps = 20
+dt = 5.0
+curve_points = 2
+[matrix]
+neuron = ["adaptive_lif", "if"]
+[network]
+n_neurons = 10
+[sweep]
+"run.seed" = [0, 1, 2]
+"""
+
+
+def results_on(tmp_path, n_devices, *arguments):
+    """The results of the study on so many host devices, in a process of its own."""
+    toml = tmp_path / "study.toml"
+    toml.write_text(STUDY)
+    out = tmp_path / f"out-{n_devices}-{len(arguments)}"
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={n_devices}",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"),
+    }
+    command = [sys.executable, str(ROOT / "experiments" / "matrix.py"), str(toml), "--out", str(out), "--no-figures"]
+    done = subprocess.run([*command, "--no-clock", *arguments], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def without_config(records):
+    return [{key: value for key, value in record.items() if key != "config_hash"} for record in records]
+
+
+@pytest.mark.parametrize("n_devices", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_devices_do_not_show_in_the_results(tmp_path, n_devices):
+    """Two cells of three trials: a cell on each of two devices, a trial on each of three."""
+    one, several = results_on(tmp_path, 1), results_on(tmp_path, n_devices)
+    assert len(one) == 6 and one == several
+    assert len({json.dumps(record["neuron_labels"]) for record in one}) > 3
+
+
+@pytest.mark.slow
+def test_sharded_trials_that_do_not_divide(tmp_path):
+    """Three trials of one cell on two devices; and at once by vmap, up to rounding."""
+    alone = ["--set", 'matrix.neuron=["adaptive_lif"]']
+    one, two = results_on(tmp_path, 1, *alone), results_on(tmp_path, 2, *alone)
+    assert len(one) == 3 and one == two
+    at_once = without_config(results_on(tmp_path, 1, *alone, "--set", "run.grid=vmap"))
+    for a, b in zip(without_config(one), at_once, strict=True):
+        assert abs(a["test_accuracy"] - b["test_accuracy"]) <= 2 / 24 and a["input_spikes"] == b["input_spikes"]
+
+
+def test_which_devices(monkeypatch):
+    devices = ["a", "b", "c", "d"]
+    monkeypatch.setattr(jax, "devices", lambda: devices)
+    for n_trials, n_cells, used in (
+        (1, 1, [["a"]]),
+        (8, 1, [devices]),
+        (8, 12, [devices] * 12),  # nobody idle in either way: all trials of a cell together
+        (5, 4, [["a"], ["b"], ["c"], ["d"]]),  # better than five trials on four devices
+        (1, 3, [["a"], ["b"], ["c"]]),
+        (3, 1, [["a", "b", "c"]]),
+    ):
+        assert [list(layout.devices) for layout in grid.layouts(n_trials, n_cells)] == used
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_layout_maps(at_once):
+    layout = Layout(tuple(jax.devices()[:1]), at_once)
+    x, y = np.arange(5.0), np.arange(10.0).reshape(5, 2)
+    out = jax.jit(lambda x, y: layout.map(lambda a, b: (a * 2, b.sum()), x, y))(x, y)
+    np.testing.assert_allclose(out[0], x * 2)
+    np.testing.assert_allclose(out[1], y.sum(axis=1))
+
+
+def test_cores_are_asked_for_once(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
+    grid.use_cores(1)
+    assert os.environ["XLA_FLAGS"] == "--xla_a=1"
+    grid.use_cores(3)
+    flags = os.environ["XLA_FLAGS"]
+    assert flags.startswith("--xla_a=1 --xla_force_host_platform_device_count=3 ")
+    grid.use_cores(5)
+    assert os.environ["XLA_FLAGS"] == flags
+
+
+# --- the choice
+
+
+@pytest.fixture(scope="module")
+def online(tmp_path_factory):
+    path = tmp_path_factory.mktemp("grid") / "study.toml"
+    path.write_text(STUDY.replace('neuron = ["adaptive_lif", "if"]', 'neuron = ["adaptive_lif"]'))
+    (lane,) = study.plan([entry.trial for entry in config.load(path).entries])
+    return lane
+
+
+def test_ways(online):
+    (cell,) = online.cells
+    assert study.ways(cell) == [Way("event"), Way("event", 3), Way("dense"), Way("dense", 3)]
+    assert study.ways(cell, "dense", "map") == [Way("dense")]
+    assert study.ways(cell, "event", "vmap") == [Way("event", 3)]
+    inputs = dataclasses.replace(cell.trials.inputs, batch_size=4)
+    batched = dataclasses.replace(cell, trials=dataclasses.replace(cell.trials, inputs=inputs))
+    assert study.ways(batched, grid="map") == [Way("dense")]
+    with pytest.raises(InputError, match='run.engine = "event": it learns from batches of 4; choose "dense" or "auto"'):
+        study.ways(batched, "event")
+
+
+def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
+    fast, slow = Way("dense"), Way("event")
+    measured = []
+
+    def rates(lane, data, state, c, ways):
+        measured.append(ways)
+        return {way: 300.0 if way == fast else 100.0 for way in ways}
+
+    monkeypatch.setattr(measure, "rates", rates)
+    kept, excerpt, state = tmp_path / "deep" / "ways.json", data.load("mnist_excerpt"), study.start(online)
+    long = Schedule(n_train=5000, n_assign=1, n_test=1)
+
+    def choose(schedule=long, ways=(slow, fast)):
+        return measure.choose(online, excerpt, schedule, state, 0, list(ways), kept)
+
+    assert choose(Schedule(n_train=100, n_assign=1, n_test=1)) == (slow, "")  # not worth it
+    assert choose(ways=(slow,)) == (slow, "") and not measured
+    assert choose() == (fast, "event 100/s, dense 300/s")
+    assert choose() == (fast, "measured before") and len(measured) == 1
+    assert choose(ways=(slow, Way("event", 3)))[0] == slow and len(measured) == 2  # what was kept is not among them
+    kept.write_text("{")
+    assert choose()[0] == fast and len(measured) == 3
+    monkeypatch.setattr(measure, "rates", lambda *a: {slow: 100.0, fast: 110.0})
+    kept.unlink()
+    assert choose()[0] == slow  # the difference is noise
+
+
+@pytest.mark.slow
+def test_a_real_measurement(online):
+    ways = [Way("event"), Way("dense")]
+    found = measure.rates(online, data.load("mnist_excerpt"), study.start(online), 0, ways)
+    assert set(found) == set(ways) and min(found.values()) > 0
