@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsnn.errors import InputError
+from jsnn.errors import Deserted, InputError
 
 COMPILATION_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jsnn" / "xla"
 
@@ -48,6 +49,10 @@ def command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; go on with --resume", file=sys.stderr)
         sys.exit(130)
+    except Deserted as error:
+        print(f"error: another process of this job has stopped ({error}); start all with --resume", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(3)  # at once: JAX would wait for the others
 
 
 def study_parser(description: str | None) -> argparse.ArgumentParser:
@@ -71,11 +76,29 @@ def study_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set, instead of a download"
     )
+    parser.add_argument(
+        "--distributed", action="store_true", help="this is one of several processes that SLURM or Open MPI started"
+    )
+    parser.add_argument(
+        "--join",
+        metavar="HOST:PORT,N,I",
+        help="this is process I of N, started by hand, each with the same command but for I; HOST is that of process 0",
+    )
     parser.add_argument("--no-figures", action="store_true", help="write results only")
     parser.add_argument(
         "--no-clock", action="store_true", help="leave clock readings out of the results: equal runs give equal bytes"
     )
     return parser
+
+
+def joining(text: str | None) -> tuple[str | None, int | None, int | None]:
+    """HOST:PORT,N,I as the coordinator, the number of processes, and which of them this is."""
+    if text is None:
+        return None, None, None
+    match = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", text)
+    if not match or int(match[3]) >= int(match[2]):
+        raise InputError(f"--join {text}: it should be HOST:PORT,N,I with I from 0 to N - 1")
+    return match[1], int(match[2]), int(match[3])
 
 
 def percent(accuracy: float | None) -> str:
@@ -86,7 +109,7 @@ def percent(accuracy: float | None) -> str:
 class Console:
     """A live table of the matrix with progress bars under it; plain lines where there is no terminal."""
 
-    def __init__(self, entries: Sequence[Any], title: str, total: int) -> None:
+    def __init__(self, entries: Sequence[Any], title: str, total: int, quiet: bool = False) -> None:
         from rich.console import Console as Rich
         from rich.progress import (
             BarColumn,
@@ -97,7 +120,7 @@ class Console:
             TimeRemainingColumn,
         )
 
-        self.rich, self.entries, self.title = Rich(), entries, title
+        self.rich, self.entries, self.title = Rich(quiet=quiet), entries, title
         self.names = {
             axis: list(dict.fromkeys(getattr(e, axis) for e in entries)) for axis in ("encoder", "neuron", "rule")
         }
@@ -234,7 +257,10 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
-    grid.use_cores(min(os.cpu_count() or 1, len(cfg.entries)))
+    if arguments.distributed or arguments.join:
+        grid.join(*joining(arguments.join))
+    else:
+        grid.use_cores(min(os.cpu_count() or 1, len(cfg.entries)))
     out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)
@@ -243,10 +269,10 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     title = (
         f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
     )
-    with Console(cfg.entries, title, each * len(cfg.entries)) as console:
+    with Console(cfg.entries, title, each * len(cfg.entries), quiet=not grid.is_first()) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
-    if not arguments.no_figures:
+    if not arguments.no_figures and grid.is_first():
         from figures import draw
 
         with console.rich.status("drawing figures"):

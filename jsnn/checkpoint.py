@@ -3,7 +3,8 @@
     DIR/<number>/        a checkpoint: a tree of arrays and a JSON object, with the SHA-256 of both
     DIR/<number>.<...>   one that is being written or removed; what a killed process leaves, `sweep` removes
 
-A checkpoint that cannot be read, or whose hash is not its own, is passed over for the one before.
+A checkpoint that cannot be read, or whose hash is not its own, is passed over for the one before. Where a job has
+several processes, all of them call these functions, and the first one changes names.
 """
 
 import contextlib
@@ -23,6 +24,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jsnn.errors import InputError
+from jsnn.grid import fetch, in_step, is_first
 
 logging.getLogger("absl").setLevel(logging.ERROR)
 KEPT = 2
@@ -52,25 +54,22 @@ def save(directory: Path, step: int, arrays: Any, meta: dict[str, Any]) -> None:
     Raises InputError where the directory cannot be written or the disk is full; the checkpoints that were there stay.
     """
     meta = json.loads(json.dumps(meta))
-    arrays = jax.tree.map(np.asarray, arrays)
+    arrays = jax.tree.map(fetch, arrays)
     items = ocp.args.Composite(
         arrays=ocp.args.StandardSave(arrays),
         meta=ocp.args.JsonSave({"sha256": _digest(arrays, meta), "meta": meta}),
     )
     try:
         directory = directory.resolve()
-        target, unfinished = directory / str(step), directory / f"{step}.unfinished"
+        unfinished = directory / f"{step}.unfinished"
         directory.mkdir(parents=True, exist_ok=True)
         sweep(directory)
+        in_step("checkpoint")
         with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(unfinished, items)
-        if target.exists():
-            target.rename(directory / f"{step}.old")
-        unfinished.rename(target)
-        present = steps(directory)
-        later = [n for n in present if n > step]  # damaged: otherwise they would have been gone on from
-        for number in later + [n for n in present if n < step][KEPT - 1 :]:
-            (directory / str(number)).rename(directory / f"{number}.old")
+        if is_first():
+            _install(directory, step, unfinished)
+        in_step("checkpoint written")
     except Exception as error:  # a full disk is a ValueError of tensorstore, an OSError, or a group of both
         raise InputError(
             f"cannot write a checkpoint to {directory}: {_reason(error)}; make room there and go on with --resume, "
@@ -80,8 +79,22 @@ def save(directory: Path, step: int, arrays: Any, meta: dict[str, Any]) -> None:
         sweep(directory)
 
 
+def _install(directory: Path, step: int, unfinished: Path) -> None:
+    """Give a finished checkpoint its name, and take theirs from those that are not kept."""
+    target = directory / str(step)
+    if target.exists():
+        target.rename(directory / f"{step}.old")
+    unfinished.rename(target)
+    present = steps(directory)
+    later = [n for n in present if n > step]  # damaged: otherwise they would have been gone on from
+    for number in later + [n for n in present if n < step][KEPT - 1 :]:
+        (directory / str(number)).rename(directory / f"{number}.old")
+
+
 def sweep(directory: Path) -> None:
     """Remove what is neither a checkpoint nor somebody else's, as far as that is possible."""
+    if not is_first():
+        return
     with contextlib.suppress(OSError):
         for path in directory.iterdir():
             if LEFTOVER.fullmatch(path.name) and path.is_dir():

@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """Bad input by the user: one line that says what is wrong, where, and what would be right."""
+
+
+class Deserted(RuntimeError):
+    """Another process of this job has stopped."""

@@ -5,6 +5,7 @@ share (`shard_map` along the mesh axis "grid"). Trials do not talk to each other
 """
 
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jsnn.errors import Deserted, InputError
+
+MESSAGE = 2000  # bytes that the first process tells the others, at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +59,10 @@ class Layout:
 
     def put(self, tree: Any) -> Any:
         """The arrays of a tree, whole, on each of the devices."""
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+        whole = NamedSharding(self.mesh, PartitionSpec())
+        if jax.process_count() == 1:
+            return jax.device_put(tree, whole)
+        return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, whole, lambda place: x[place]), tree)
 
 
 def layouts(n_trials: int, n_cells: int) -> list[Layout]:
@@ -83,10 +91,54 @@ def _busy(n: int, n_devices: int) -> float:
 
 
 def fetch(array: Any) -> np.ndarray:
-    """An array on the host, also where other processes hold parts of it."""
-    if isinstance(array, jax.Array) and not array.is_fully_addressable:
+    """An array on the host, also where other processes hold parts of it. Raises Deserted if they are gone."""
+    if not isinstance(array, jax.Array) or array.is_fully_addressable:
+        return np.asarray(array)
+    try:
         return np.asarray(multihost_utils.process_allgather(array, tiled=True))
-    return np.asarray(array)
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # of the connection between them
+        raise Deserted(" ".join(str(error).split())[:200]) from error
+
+
+def join(coordinator: str | None, n_processes: int | None, number: int | None) -> None:
+    """Become one of the processes of a job, on JAX's distributed runtime. Before JAX's first computation.
+
+    Without arguments SLURM or Open MPI say which; otherwise `coordinator` is HOST:PORT of process 0.
+    """
+    jax.distributed.initialize(
+        coordinator, n_processes, number, heartbeat_timeout_seconds=20, shutdown_timeout_seconds=20
+    )
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes and speaks for the job."""
+    return jax.process_index() == 0
+
+
+def in_step(name: str) -> None:
+    """Wait until all processes are here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(name)
+
+
+def from_first(f: Callable[[], Any]) -> Any:
+    """What `f` returns (JSON) or which InputError it raises, on the first process: the same on all of them."""
+    if jax.process_count() == 1:
+        return f()
+    outcome: Any = None
+    if is_first():
+        try:
+            outcome = {"value": f()}
+        except InputError as error:
+            outcome = {"error": str(error)}
+    text = np.zeros(MESSAGE, np.uint8)
+    if is_first():
+        content = json.dumps(outcome).encode()[:MESSAGE]
+        text[: len(content)] = np.frombuffer(content, np.uint8)
+    outcome = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(text))).rstrip(b"\0"))
+    if "error" in outcome:
+        raise InputError(outcome["error"])
+    return outcome["value"]
 
 
 def use_cores(n: int) -> None:

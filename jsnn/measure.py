@@ -57,8 +57,11 @@ def key(cell: Cell) -> str:
 def choose(
     lane: Lane, data: Dataset, schedule: Schedule, state: LaneState, c: int, ways: list[Way], kept: Path
 ) -> tuple[Way, str]:
-    """The way to train cell `c`, and why, in a few words. `kept` is the file of earlier choices."""
-    if len(ways) == 1 or schedule.n_train * schedule.epochs < WORTH_IT:
+    """The way to train cell `c`, and why, in a few words. `kept` is the file of earlier choices.
+
+    Nothing is measured where it is not worth it, and by several processes, which would have to agree.
+    """
+    if len(ways) == 1 or jax.process_count() > 1 or schedule.n_train * schedule.epochs < WORTH_IT:
         return ways[0], ""
     earlier = {}
     with contextlib.suppress(OSError, ValueError):

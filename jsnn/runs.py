@@ -10,6 +10,7 @@ Whatever is killed here goes on from the last checkpoint and writes the same byt
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -25,6 +26,7 @@ from jsnn import checkpoint, config, measure, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset, cache
 from jsnn.errors import InputError
+from jsnn.grid import from_first
 from jsnn.network import Learned
 from jsnn.records import CompileClock, ann_record, environment, identity, record
 from jsnn.study import Lane, LaneState, Schedule, Way
@@ -94,7 +96,7 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
 
 def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
     """Raises InputError for a study whose arrays cannot fit into the device's memory, however they are computed."""
-    stats = jax.devices()[0].memory_stats()
+    stats = jax.local_devices()[0].memory_stats()
     memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     needs = []
     for lane in lanes:
@@ -243,7 +245,7 @@ def run(
     schedule = schedule_of(cfg, data)
     lanes = study.plan([entry.trial for entry in cfg.entries])
     check_memory(cfg, lanes)
-    if open_run(out, cfg, fingerprint(data, schedule), resume) and resume:
+    if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
         observer.warn(f"--resume: there was no run in {out}; this starts one")
     job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock)
     path = out / "results.jsonl"
@@ -259,14 +261,14 @@ def run(
                 observer.finished(line)
             continue
         new = _run_lane(job, number, lane, entries)
-        results.append(path, new)
+        from_first(functools.partial(results.append, path, new))
         written += new
         for line in new:
             observer.finished(line)
     if cfg.ann is not None:
         if len(written) == n_done:
             new = [ann_record(cfg, data, schedule, job.environment, clock)]
-            results.append(path, new)
+            from_first(functools.partial(results.append, path, new))
             written += new
         observer.finished(written[-1])
     return written
