@@ -55,6 +55,7 @@ def results_on(tmp_path, n_devices, *arguments):
 ALONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "run.grid=map"]
 
 
+@pytest.mark.slow
 def test_sharded_trials_that_do_not_divide(tmp_path):
     """Three trials of one cell on two devices."""
     one, two = results_on(tmp_path, 1, *ALONE), results_on(tmp_path, 2, *ALONE)
