@@ -33,6 +33,7 @@ from jsnn.pytree import node
 from jsnn.simulate import dense
 from jsnn.types import Coasting, State
 
+ROWS = 64  # of the weights, in a block of a product
 SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
 
 
@@ -160,7 +161,7 @@ class Event:
         n_steps, n_active = raster.shape
         capacity, n_neurons = self.capacity, network.n_neurons
         rule, neuron, adaptation, dtype = network.rule, network.neuron, network.neuron.adaptation, learned.weights.dtype
-        rows = learned.weights.at[active].get(mode="fill", fill_value=0.0)
+        columns = learned.weights.at  # of one neuron or several, at the inputs that may fire
         arriving = dense.delayed(raster)
 
         def touch(touched: Touched, others: Others, new: Array) -> tuple[Touched, Others]:
@@ -177,7 +178,7 @@ class Event:
                     touched,
                     index=touched.index.at[k].set(j, mode="drop"),
                     n=k + 1,
-                    weights=touched.weights.at[k].set(rows[:, j], mode="drop"),
+                    weights=touched.weights.at[k].set(columns[active, j].get(mode="fill", fill_value=0.0), mode="drop"),
                     theta=touched.theta.at[k].set(others.theta[j], mode="drop"),
                     membranes=jax.tree.map(moved, touched.membranes, others.membranes),
                 )
@@ -266,12 +267,13 @@ class Event:
 
         def in_full(carry, piece):
             arrive, s_pre, t = piece
-            drives = network.gain * (arrive.astype(dtype) @ rows)
+            drives = network.gain * product(arrive.astype(dtype), active, learned.weights)
             xs = drives[:, None], arrive, s_pre, t
             carry, (spikes, _) = jax.lax.scan(lambda c, x: step(c, x, coasting=False), carry, xs)
             return carry, spikes
 
-        own = rows.at[:, pending.index].get(mode="fill", fill_value=0.0)  # the first step brings them into their bounds
+        # The first step brings pending columns into their bounds.
+        own = columns[active[:, None], pending.index].get(mode="fill", fill_value=0.0)
         touched = Touched(
             index=pending.index,
             n=pending.n,
@@ -301,7 +303,7 @@ class Event:
         kernel = neuron.kernel(length, dt)
         some = pieces[0].astype(dtype)
         at_once = jnp.concatenate([jnp.sum(some, axis=1), jnp.einsum("nsi,s->ni", some, kernel)])
-        totals, pushes = jnp.split(network.gain * (at_once @ rows), 2)
+        totals, pushes = jnp.split(network.gain * product(at_once, active, learned.weights), 2)
         positive = (rule.w_min >= 0) & (network.gain > 0)
 
         def coast(carry, piece, push):
@@ -331,6 +333,27 @@ class Event:
             return None
         length = max(n for n in range(1, min(self.piece, n_steps) + 1) if n_steps % n == 0)
         return None if length in (1, n_steps) else length
+
+
+def product(left: Array, active: Array, weights: Array) -> Array:
+    """left [m, n_active] @ weights[active] [n_active, n_neurons], where `active` int32[n_active] ascends and n_input
+    marks a place that is none, to be left out.
+
+    In blocks of rows, of which there are as many as this presentation needs: most images have far fewer bright pixels
+    than the brightest, and the weights of a large network are not copied.
+    """
+    n_input, n_neurons = weights.shape
+    size = -(-left.shape[1] // ROWS) * ROWS
+    left = jnp.pad(left, ((0, 0), (0, size - left.shape[1])))
+    active = jnp.pad(active, (0, size - active.shape[0]), constant_values=n_input)
+
+    def add(block, total):
+        rows = jax.lax.dynamic_slice(active, (block * ROWS,), (ROWS,))
+        some = jax.lax.dynamic_slice(left, (0, block * ROWS), (left.shape[0], ROWS))
+        return total + some @ weights.at[rows].get(mode="fill", fill_value=0.0)
+
+    n_blocks = -(-jnp.sum(active < n_input) // ROWS)
+    return jax.lax.fori_loop(0, n_blocks, add, jnp.zeros((left.shape[0], n_neurons), weights.dtype))
 
 
 def unsettled_columns(network: Network, weights: Array) -> Array:
