@@ -25,6 +25,7 @@ from jsnn.network import Learned
 from jsnn.simulate import Engine, event
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
+from jsnn.simulate.sparse import Sparse
 from jsnn.trial import ASSIGN, TEST, TRAIN, Inputs, Rasters, Trial
 
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
@@ -60,7 +61,7 @@ class Schedule:
     windows: int = 20  # an epoch
 
 
-ENGINES: dict[str, Engine] = {"event": Event(piece=25), "dense": Dense()}
+ENGINES: dict[str, Engine] = {"event": Event(piece=25), "sparse": Sparse(), "dense": Dense()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,10 +197,14 @@ def ways(cell: Cell, engine: str = "auto", grid: str = "auto") -> list[Way]:
     InputError for an engine that cannot train the cell.
     """
     network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
-    why_not = f"it learns from batches of {batch}" if batch > 1 else event.refusal(network)
-    if engine == "event" and why_not is not None:
-        raise InputError(f'run.engine = "event": {why_not}; choose "dense" or "auto"')
-    engines = ["dense"] if why_not is not None else list(ENGINES)
+    why_not: dict[str, str | None] = {}
+    if batch > 1:
+        why_not = dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch}")
+    elif engine in ("auto", "event"):
+        why_not = {"event": event.refusal(network)}
+    if why_not.get(engine) is not None:
+        raise InputError(f'run.engine = "{engine}": {why_not[engine]}; choose "dense" or "auto"')
+    engines = [name for name in ENGINES if why_not.get(name) is None]
     n_trials = len(cell.index)
     at_once = {"map": [1], "vmap": [n_trials], "auto": sorted({1, n_trials}, reverse=not on_cpu())}[grid]
     return [Way(e, k) for e in engines if engine in ("auto", e) for k in at_once]

@@ -1,4 +1,4 @@
-"""The event engine is the dense engine: the same spikes, and weights and thresholds up to the order of a sum.
+"""The event and the sparse engine are the dense engine: the same spikes, and weights up to the order of a sum.
 
 Several presentations in a row, each engine going on from what it has learned itself: neurons that fire for the first
 time and again, ties and ghosts, columns that the bounds and the normalisation move although they are silent, more
@@ -25,6 +25,7 @@ from jsnn.pytree import node
 from jsnn.rules import RULES, STDP
 from jsnn.simulate import dense
 from jsnn.simulate.event import Event, refusal
+from jsnn.simulate.sparse import Sparse
 
 FACTORS = {
     "neuron": (LIF, IF, SRM0),
@@ -104,6 +105,39 @@ def test_event_is_dense_in_float64(choice):
 @pytest.mark.parametrize("choice", structures[7:10], ids=label)
 def test_event_is_dense_in_float32(choice):
     assert sum(n for seed in (1, 2, 3) for n, *_ in compare(choice, seed, 2e-5, 60.0)) > 50
+
+
+@jax.jit
+def sparse_beside_dense(network, learned, of_dense, spikes, active, key):
+    valid = jnp.ones(1, bool)
+    learned, _, counts = Sparse().present(network, learned, (), spikes, active, valid, 1.0, key)
+    raster = dense.spread(spikes, active, network.n_input)
+    of_dense, dense_counts, _ = dense.present(network, of_dense, raster, valid, 1.0, key)
+    return learned, of_dense, counts, dense_counts
+
+
+@pytest.mark.parametrize("choice", structures[1:5] + slow[:4], ids=label)
+def test_sparse_is_dense_in_float64(choice):
+    total = []
+
+    @settings(max_examples=6, phases=[Phase.generate])
+    @given(st.integers(0, 10**6))
+    def examples(seed):
+        with jax.enable_x64(True):
+            network, learned, rasters, _ = random_case({"reduction": "sum", "batch": 1, "full": True} | choice, seed)
+            of_dense = learned
+            for n, raster in enumerate(rasters):
+                active = np.append(np.arange(N_INPUT), [N_INPUT] * 2).astype(np.int32)[None]
+                spikes = np.append(raster, np.zeros((T, 1, 2), bool), axis=2)
+                key = jax.random.fold_in(jax.random.key(seed), n)
+                learned, of_dense, *counts = sparse_beside_dense(network, learned, of_dense, spikes, active, key)
+                np.testing.assert_array_equal(*counts)
+                np.testing.assert_allclose(learned.weights, of_dense.weights, rtol=0, atol=1e-12)
+                np.testing.assert_allclose(learned.theta, of_dense.theta, rtol=1e-12, atol=1e-12)
+                total.append(int(counts[0].sum()))
+
+    examples()
+    assert sum(total) > 100
 
 
 LIKE_DIEHL_AND_COOK = {

@@ -126,7 +126,7 @@ def online(tmp_path_factory):
 
 def test_ways(online):
     (cell,) = online.cells
-    assert study.ways(cell) == [Way("event"), Way("event", 3), Way("dense"), Way("dense", 3)]
+    assert study.ways(cell) == [Way(engine, k) for engine in ("event", "sparse", "dense") for k in (1, 3)]
     assert study.ways(cell, "dense", "map") == [Way("dense")]
     assert study.ways(cell, "event", "vmap") == [Way("event", 3)]
     inputs = dataclasses.replace(cell.trials.inputs, batch_size=4)

@@ -14,7 +14,7 @@ Once the winners have silenced the rest, no other neuron can reach its threshold
 beforehand: by the sum of its drives over a piece of the presentation. Such a piece is computed for the touched neurons
 only; the others *coast* through it in one go, as their membranes are linear.
 
-What does not fit is left to the dense engine, whole: a presentation in which more than `capacity` neurons fire, and
+What does not fit is left to the sparse engine, whole: a presentation in which more than `capacity` neurons fire, and
 one before which more than `capacity` columns are unsettled (the bounds or the normalisation would move them although
 they do not fire).
 """
@@ -31,6 +31,7 @@ from jsnn.competition import winners
 from jsnn.network import Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import dense
+from jsnn.simulate.sparse import Sparse
 from jsnn.types import Coasting, State
 
 ROWS = 64  # of the weights, in a block of a product
@@ -119,7 +120,7 @@ class Event:
         dt: Array | float,
         key: Array,
     ) -> tuple[Learned, Pending, Array]:
-        """The result of an attempt, or of the dense engine if it did not fit."""
+        """The result of an attempt, or of the sparse engine if it did not fit."""
         touched, adaptation = tried.touched, network.neuron.adaptation
 
         fits = touched.n <= self.capacity
@@ -140,8 +141,8 @@ class Event:
         counts = jnp.zeros((1, network.n_neurons)).at[0, index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
 
         def in_full(carry):
-            learned = dense.present(network, carry[1], spikes, valid, dt, key, active[0])
-            return jnp.array(True), learned[0], self.start(network, learned[0]), learned[1]
+            learned, _, counts = Sparse().present(network, carry[1], (), spikes, active, valid, dt, key)
+            return jnp.array(True), learned, self.start(network, learned), counts
 
         # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
         carry = fits, Learned(weights=weights, theta=theta), after, counts

@@ -1,0 +1,105 @@
+"""The sparse engine: online learning spike by spike, for networks in which many neurons fire.
+
+It computes what `jsnn.simulate.dense` defines, for one presentation at a time. In each step only the rows of the inputs
+that fire and the columns of the neurons that fire are touched, one after the other, in place: the cost is one add and
+one application of the rule's functions for each synaptic event. As the rows of this step are the drive of the next one,
+they are summed on the way.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.network import Learned, Network
+
+
+@dataclasses.dataclass(frozen=True)
+class Sparse:
+    """The engine of this module. It has nothing to remember between presentations."""
+
+    def start(self, network: Network, learned: Learned) -> tuple[()]:
+        """Nothing."""
+        del network, learned
+        return ()
+
+    def present(
+        self,
+        network: Network,
+        learned: Learned,
+        memo: tuple[()],
+        spikes: Array,
+        active: Array,
+        valid: Array,
+        dt: Array | float,
+        key: Array,
+    ) -> tuple[Learned, tuple[()], Array]:
+        """See `jsnn.simulate.Engine`; the batch is one."""
+        rule, adaptation = network.rule, network.neuron.adaptation
+        raster = spikes[:, 0] & valid[0]
+        n_steps, n_active = raster.shape
+        weights = learned.weights.at[active[0]].get(mode="fill", fill_value=0.0)
+
+        # The inputs that fire, in order of time: step t has those from first[t] to first[t + 1].
+        firing = jnp.nonzero(raster.ravel(), size=raster.size, fill_value=0)[0] % n_active
+        per_step = jnp.sum(raster, axis=1)
+        first = jnp.concatenate([jnp.zeros(1, per_step.dtype), jnp.cumsum(per_step)])
+
+        def clipped(w: Array) -> Array:
+            return jnp.clip(w, rule.w_min, rule.w_max)
+
+        def step(carry, inputs):
+            weights, theta, fast, drive, pre, post = carry
+            s_pre, t = inputs
+            if adaptation is not None:
+                theta = adaptation.decay_step(theta, dt)
+            fast, was_reset = network.step(fast, network.gain * drive[None], theta, dt, jax.random.fold_in(key, t))
+            fast = dataclasses.replace(fast, spikes=fast.spikes & valid[0])
+            if adaptation is not None:
+                theta = theta + adaptation.theta_plus * (was_reset[0] & valid[0])
+            fired = fast.spikes[0]
+            pre = rule.pre_trace.step(pre, s_pre, dt)
+            post = rule.post_trace.step(post, fired, dt)
+
+            def neuron_fired(carry):
+                weights, left = carry
+                j = jnp.argmax(left)
+                w = jax.lax.dynamic_slice(weights, (0, j), (n_active, 1))[:, 0]
+                w = clipped(w + jnp.where(s_pre, rule.on_pre(w, 0.0, post[j]), 0.0) + rule.on_post(w, pre, 0.0))
+                return jax.lax.dynamic_update_slice(weights, w[:, None], (0, j)), left.at[j].set(False)
+
+            def input_fired(k, carry):
+                weights, drive = carry
+                i = firing[k]
+                w = jax.lax.dynamic_slice(weights, (i, 0), (1, drive.size))[0]
+                w = jnp.where(fired, w, clipped(w + rule.on_pre(w, 0.0, post)))  # those that fired are done
+                weights = jax.lax.dynamic_update_slice(weights, w[None], (i, 0))
+                return weights, drive + jax.lax.dynamic_slice(weights, (i, 0), (1, drive.size))[0]
+
+            weights = jax.lax.while_loop(lambda c: jnp.any(c[1]), neuron_fired, (weights, fired))[0]
+            carry = weights, jnp.zeros_like(drive)
+            weights, drive = jax.lax.fori_loop(first[t], first[t + 1], input_fired, carry)
+            return (weights, theta, fast, drive, pre, post), fired
+
+        start = (
+            weights,
+            learned.theta,
+            network.reset(1),
+            jnp.zeros_like(learned.theta),
+            jnp.zeros(n_active, weights.dtype),
+            jnp.zeros_like(learned.theta),
+        )
+        steps = raster, jnp.arange(n_steps)
+        # The first step also brings weights into their bounds that have no part in it; nothing drives the network yet.
+        (weights, theta, fast, _, *traces), fired = step(start, jax.tree.map(lambda x: x[0], steps))
+        weights = clipped(weights)
+        drive = jnp.sum(jnp.where(raster[0][:, None], weights, 0.0), axis=0)
+        later = jax.tree.map(lambda x: x[1:], steps)
+        (weights, theta, *_), all_fired = jax.lax.scan(step, (weights, theta, fast, drive, *traces), later)
+        counts = fired + jnp.sum(all_fired, axis=0, dtype=float)
+
+        if adaptation is not None:
+            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), n_steps * dt)
+        whole = clipped(learned.weights).at[active[0]].set(weights, mode="drop")
+        return Learned(weights=network.normalise(whole), theta=theta), memo, counts[None]
