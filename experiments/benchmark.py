@@ -16,7 +16,8 @@ Each rival runs in a virtual environment of its own, which is made once (Python 
 
 Every measurement is a process: it warms up, then works for --seconds, encoding of images included. A round is one
 measurement of jsnn and one of the rival; a figure is the median of the rounds, with its smallest and largest. The
-rival starts from the weights and thresholds that jsnn learned from the same images, as cost follows activity.
+rival of the same network starts from the weights and thresholds that jsnn learned from the same images, as cost
+follows activity. PyTorch has one thread or all, whichever is faster.
 
 The limit is what this machine would do if each counted event cost what it must:
 
@@ -200,11 +201,9 @@ def interpreters(assignments: Sequence[str]) -> dict[str, str]:
 
 def writable(path: Path) -> None:
     """Raises InputError for a file that cannot be written, before anything is measured."""
-    try:
-        with open(path, "a"):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write {path}: it should be a file in a directory that exists and can be written")
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ def summary(case: Case, own: Sequence[Report], peer: Sequence[Report]) -> dict[s
     other, other_spread = middle([r["per_second"] for r in peer])
     _, ratio_spread = middle([a["per_second"] / b["per_second"] for a, b in zip(own, peer, strict=False)])
     bound, _ = middle([limit(r) for r in own])
-    name = f"jsnn alone x {peer[0]['times_cores']} cores" if peer and case.rival == ALONE else case.rival
+    name = f"alone x {peer[0]['times_cores']} cores" if peer and case.rival == ALONE else case.rival
     return {
         "case": case.name,
         "shape": case.shape,
@@ -84,7 +84,7 @@ def short(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-COLUMNS = ("case", "jsnn /s", "rival", "rival /s", "ratio", "limit /s", "of limit", "event = dense")
+COLUMNS = ("case", "jsnn /s", "rival", "rival /s", "ratio", "of limit", "agree")
 
 
 def row(record: Report) -> list[str]:
@@ -93,23 +93,24 @@ def row(record: Report) -> list[str]:
     return [
         record["case"],
         f"{short(record['jsnn_per_second'])} ({short(low)}–{short(high)})",
-        f"{record['peer'] or '–'} {record['peer_version'] or ''}".strip(),
+        record["peer"] or "–",
         short(record["peer_per_second"]),
         short(record["ratio"]),
-        short(record["limit_per_second"]),
         short(record["limit_fraction"]),
         {True: "yes", False: "NO", None: "–"}[record["agree"]],
     ]
 
 
 def table(records: Sequence[Report]) -> Any:
-    """All cases; of images a second, but for stdp-*, which counts time steps of a batch."""
+    """All cases: images a second (stdp-*: time steps of the batch), median and spread; `agree`: event and dense engine
+    learned the same.
+    """
     from rich import box
     from rich.table import Table
 
     shown = Table(title=str(records[0]["device"]), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
-        shown.add_column(name, no_wrap=name == "case")
+        shown.add_column(name, no_wrap=name in ("case", "rival"))
     for record in records:
         shown.add_row(*row(record))
     return shown
@@ -145,7 +146,7 @@ def figure(records: Sequence[Report]) -> Any:
             axes.grid(True, which="major")
             if some:
                 axes.set_xticks([r[field] for r in some], [str(r[field]) for r in some], minor=False)
-                axes.minorticks_off()
+                axes.xaxis.minorticks_off()
                 axes.legend()
         drawn.suptitle(f"Cost of learning, {records[0]['device']}")
     return drawn
