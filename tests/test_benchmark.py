@@ -89,7 +89,7 @@ def test_a_failing_rival_is_left_out():
 def test_a_grid_is_compared_with_its_trials_alone():
     case = next(c for c in CASES if c.name == "study-36x5")
     record = summary(case, [{"per_second": 9.0, "device": "cpu:cpu"}], [peer(10.0) | {"times_cores": 2}])
-    assert (record["peer"], record["ratio"], record["n_trials"]) == ("alone x 2 cores", 0.9, 180)
+    assert (record["peer"], record["ratio"], record["n_trials"]) == ("2 x alone", 0.9, 180)
     assert record["limit_per_second"] is None
 
 

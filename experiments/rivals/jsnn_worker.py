@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsnn import config, data, study, trial
+from jsnn import config, data, grid, study, trial
 from jsnn.inhibition import DirectInhibition
 from jsnn.network import Learned, Network
 from jsnn.neurons import LIF
@@ -66,12 +66,13 @@ class Run:
         self.images = jnp.asarray(np.load(case["images"]))
         self.n_active = trial.most_active(np.asarray(self.images))
         self.learned = trial.init(self.trial)
-        cell = study.plan([self.trial])[0].cells[0]
-        self.engine = Dense() if case["kind"] == "stdp" else study.engine_for(cell)  # stdp fires in all its steps
+        usual = study.ways(study.plan([self.trial])[0].cells[0])[0]
+        stdp = case["kind"] == "stdp"  # which fires in every step: more neurons than the event engine has slots for
+        self.engine = study.ENGINES["dense" if stdp else usual.engine]
         self.encode = jax.jit(trial.encode, static_argnums=5)
         self.train = jax.jit(trial.train, static_argnums=5)
         self.respond = jax.jit(trial.respond)
-        if case["kind"] == "stdp":
+        if stdp:
             self.rasters = self.noise()
 
     def noise(self) -> Rasters:
@@ -199,14 +200,15 @@ class Grid:
     """A study of many trials, of which a pass trains each on a few images and goes on from what it has learned."""
 
     def __init__(self, case: dict[str, Any]) -> None:
-        trials, dataset = trials_of(case), data.load("mnist_excerpt")
+        trials, self.data = trials_of(case), data.load("mnist_excerpt")
         alone = [[t] for t in trials[:: case["seeds"]]] if case["alone"] else [trials]
+        if not case["alone"]:
+            grid.use_cores(min(clock.cores(), len(trials)))
         self.lanes = [lane for some in alone for lane in study.plan(some)]
         self.states = [study.start(lane) for lane in self.lanes]
         self.schedules = [
             study.Schedule(n_train=full_blocks(lane), n_assign=1, n_test=1, windows=1) for lane in self.lanes
         ]
-        self.data = dataset
 
     def block(self) -> int:
         """One pass; returns how many presentations there were, over all trials."""
@@ -218,7 +220,7 @@ class Grid:
 
         for i, (lane, schedule) in enumerate(zip(self.lanes, self.schedules, strict=True)):
             state = study.train(lane, self.data, schedule, self.states[i], on_progress, lambda state: None)
-            self.states[i] = dataclasses.replace(jax.block_until_ready(state), window=0)
+            self.states[i] = dataclasses.replace(state, window=0)
         return done
 
 
@@ -234,8 +236,7 @@ def trials_of(case: dict[str, Any]) -> list[Trial]:
 
 def full_blocks(lane: study.Lane, least: int = 64) -> int:
     """Presentations of each trial, at least `least`, that fill whole blocks of the study."""
-    n_trials, batch = len(lane.cells[0].index), lane.inputs.batch_size
-    block = max(1, study.BLOCK // (batch * n_trials)) * batch
+    block = study.batches_of(lane) * lane.inputs.batch_size
     return -(-least // block) * block
 
 

@@ -37,7 +37,7 @@ def summary(case: Case, own: Sequence[Report], peer: Sequence[Report]) -> dict[s
     other, other_spread = middle([r["per_second"] for r in peer])
     _, ratio_spread = middle([a["per_second"] / b["per_second"] for a, b in zip(own, peer, strict=False)])
     bound, _ = middle([limit(r) for r in own])
-    name = f"alone x {peer[0]['times_cores']} cores" if peer and case.rival == ALONE else case.rival
+    name = f"{peer[0]['times_cores']} x alone" if peer and case.rival == ALONE else case.rival
     return {
         "case": case.name,
         "shape": case.shape,
