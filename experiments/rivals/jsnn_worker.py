@@ -1,0 +1,262 @@
+"""jsnn's side of experiments/benchmark.py: the same cases, and what the machine could do at best.
+
+Training and answering go through `jsnn.trial`, in blocks and with the engine that `jsnn.study` would choose; grids go
+through `jsnn.study` itself. Times include the encoding of the images.
+"""
+
+import dataclasses
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import clock
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jsnn import config, data, grid, study, trial
+from jsnn.inhibition import DirectInhibition
+from jsnn.network import Learned, Network
+from jsnn.neurons import LIF
+from jsnn.records import environment
+from jsnn.rules import WeightDependentSTDP
+from jsnn.simulate.dense import Dense
+from jsnn.trace import Trace
+from jsnn.trial import ASSIGN, TRAIN, Inputs, Rasters, Trial
+
+CONFIGS = Path(__file__).parent.parent.parent / "configs"
+TOLERANCE = 1e-5  # mV, of the largest weight of 1: event and dense differ by the order of their sums
+
+
+def trial_of(case: dict[str, Any]) -> Trial:
+    """The network of the case: that of configs/headline.toml in another size, or neuroSush's."""
+    if case["kind"] == "stdp":
+        return stdp(case)
+    settings = {"network.n_neurons": case["n"], "run.n_steps": case["steps"], "run.batch_size": case["batch"]}
+    settings["encoder.poisson.intensity"] = case["intensity"]
+    if case["kind"] == "three_layer":
+        settings["network.inhibition"] = f'{{ kind = "inhibitory_layer", strength = {case["inhibition"]} }}'
+    return config.load(CONFIGS / "headline.toml", [f"{k}={v}" for k, v in settings.items()]).entries[0].trial
+
+
+def stdp(case: dict[str, Any]) -> Trial:
+    """The network of neuroSush's benchmark, as near as jsnn comes: one winner a step, in every step, not five."""
+    trace = Trace(tau=10.0)
+    network = Network(
+        n_neurons=case["n"],
+        neuron=LIF(tau_m=10.0, v_rest=-65.0, v_reset=-70.0, v_threshold=-55.0, refractory=0.0),
+        rule=WeightDependentSTDP(eta_pre=5e-3, eta_post=1e-2, pre_trace=trace, post_trace=trace),
+        inhibition=DirectInhibition(strength=0.0),
+        tie_break="furthest",
+        gain=2.0,
+    )
+    return Trial(inputs=Inputs(encoder=None, n_steps=case["steps"], batch_size=case["batch"]), network=network)  # pyright: ignore[reportArgumentType]
+
+
+class Run:
+    """A stream of presentations, a block at a time; after each, the last block and its answers can be looked at."""
+
+    rasters: Rasters
+    counts: jax.Array
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        self.case, self.trial, self.first = case, trial_of(case), 0
+        self.images = jnp.asarray(np.load(case["images"]))
+        self.n_active = trial.most_active(np.asarray(self.images))
+        self.learned = trial.init(self.trial)
+        usual = study.ways(study.plan([self.trial])[0].cells[0])[0]
+        stdp = case["kind"] == "stdp"  # which fires in every step: more neurons than the event engine has slots for
+        self.engine = study.ENGINES["dense" if stdp else usual.engine]
+        self.encode = jax.jit(trial.encode, static_argnums=5)
+        self.train = jax.jit(trial.train, static_argnums=5)
+        self.respond = jax.jit(trial.respond)
+        if stdp:
+            self.rasters = self.noise()
+
+    def noise(self) -> Rasters:
+        """A block of independent spikes, drawn once."""
+        batch, n = self.case["batch"], max(1, self.case["block"] // self.case["batch"])
+        shape = n, self.case["steps"], batch, 784
+        active = jnp.broadcast_to(jnp.arange(784, dtype=jnp.int32), (n, batch, 784))
+        return Rasters(active=active, spikes=jax.random.bernoulli(jax.random.key(0), self.case["input_rate"], shape))
+
+    def index(self, batch: int, most: int | None = None) -> jax.Array:
+        """Which images are shown next, int32[n_batches, batch]; at most `most` of them."""
+        place = np.arange(max(self.case["block"], batch))
+        shown = (self.first + place) % len(self.images)
+        return jnp.asarray(np.where(place < (most or place.size), shown, -1).reshape(-1, batch), jnp.int32)
+
+    def block(self, most: int | None = None, engine: Any = None) -> int:
+        """Train on the next block of images and return how many there were (for "stdp": how many steps)."""
+        case = self.case
+        index = self.index(case["batch"], most)
+        if case["kind"] != "stdp":
+            self.rasters = self.encode(self.trial.inputs, TRAIN, self.images, index, self.first, self.n_active)
+        args = self.trial, self.learned, self.rasters, index, self.first, engine or self.engine
+        self.learned, self.counts = jax.block_until_ready(self.train(*args))
+        self.first += index.size
+        return index.shape[0] * case["steps"] if case["kind"] == "stdp" else index.size
+
+    def answer(self) -> int:
+        """Answer the next block with the frozen network."""
+        index = self.index(study.EVAL_BATCH)
+        self.rasters = self.encode(self.trial.inputs, ASSIGN, self.images, index, self.first, self.n_active)
+        args = self.trial, self.learned, self.rasters, ASSIGN, self.first
+        self.counts = jax.block_until_ready(self.respond(*args))
+        self.first += index.size
+        return index.size
+
+    def settle(self) -> None:
+        """Start from a network that has learned for a while: an untrained one fires far more than any other.
+
+        The first process that measures a network trains it and leaves it for the rival and for the rounds to come.
+        """
+        start = clock.learned(self.case)
+        if start is None:
+            while self.first < self.case["burn_in"]:
+                self.block()
+            np.savez(self.case["learned"], weights=self.learned.weights, theta=self.learned.theta)
+        else:
+            self.learned = Learned(weights=jnp.asarray(start["weights"]), theta=jnp.asarray(start["theta"]))
+        self.first = self.case["burn_in"]
+
+    def totals(self) -> dict[str, float]:
+        """What happened in the last block, per unit: an image, or a step of a batch."""
+        case, n = self.case, self.case["n"]
+        presentations = self.counts.shape[0] * self.counts.shape[1]
+        units = self.counts.shape[0] * case["steps"] if case["kind"] == "stdp" else presentations
+        n_active = float(jnp.sum(self.rasters.active < 784)) / presentations
+        spikes_in, spikes_out = float(jnp.sum(self.rasters.spikes)), float(jnp.sum(self.counts))
+        events = spikes_in * n + (spikes_out * n_active if case["learning"] else 0.0)
+        updates = presentations * case["steps"] * n * (2 if case["kind"] == "three_layer" else 1)
+        return {
+            "input_spikes": spikes_in / units,
+            "output_spikes": spikes_out / units,
+            "neurons_fired": float(jnp.sum(self.counts > 0)) / presentations,
+            "synaptic_events": events / units,
+            "neuron_updates": updates / units,
+        }
+
+    def agreement(self, n: int) -> dict[str, Any]:
+        """Whether the engine and the dense engine, which is the definition, learn the same from `n` presentations."""
+        start, first, seen = self.learned, self.first, []
+        for engine in (self.engine, Dense()):
+            self.learned, self.first = start, first
+            self.block(n, engine)
+            seen.append((self.learned, self.counts))
+        (a, counts), (b, dense_counts) = seen
+        max_dw = float(jnp.max(jnp.abs(a.weights - b.weights)))
+        same = bool(jnp.all(counts == dense_counts)) and float(jnp.sum(counts)) > 0
+        self.learned, self.first = start, first
+        return {"agree": same and max_dw <= TOLERANCE, "max_dw": max_dw, "agree_on": n}
+
+
+def seconds_of(f: Callable[..., Any], *arguments: Any) -> float:
+    """Seconds of one call, the shortest of several: what the machine can do."""
+    jax.block_until_ready(f(*arguments))
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        jax.block_until_ready(f(*arguments))
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def machine(n_weights: int) -> dict[str, float]:
+    """Seconds that this machine needs for an add of cached float32, for a byte of an array as large as the weights,
+    and for one fused update of a cached membrane; each inside one compiled loop.
+    """
+    repeats, size, rows = 300, 16384, 4
+
+    def adds(total, x):
+        def body(_, total):
+            for row in x:
+                total = total + row
+            return total
+
+        return jax.lax.fori_loop(0, repeats, body, total)
+
+    def updates(v, drive):
+        def body(_, v):
+            v = -65.0 + (v + 65.0) * 0.99 + drive
+            return jnp.where(v >= -52.0, -60.0, v)
+
+        return jax.lax.fori_loop(0, repeats, body, v)
+
+    passes = max(1, 20_000_000 // n_weights)
+
+    def rewrite(x):
+        return jax.lax.fori_loop(0, passes, lambda _, x: x + 1.0, x)
+
+    add = seconds_of(jax.jit(adds), jnp.zeros(size), jnp.ones((rows, size))) / (repeats * rows * size)
+    update = seconds_of(jax.jit(updates), jnp.full(size, -65.0), jnp.ones(size)) / (repeats * size)
+    byte = seconds_of(jax.jit(rewrite), jnp.ones(n_weights)) / (passes * n_weights * 8)
+    return {"add_seconds": add, "update_seconds": update, "byte_seconds": byte}
+
+
+class Grid:
+    """A study of many trials, of which a pass trains each on a few images and goes on from what it has learned."""
+
+    def __init__(self, case: dict[str, Any]) -> None:
+        trials, self.data = trials_of(case), data.load("mnist_excerpt")
+        alone = [[t] for t in trials[:: case["seeds"]]] if case["alone"] else [trials]
+        if not case["alone"]:
+            grid.use_cores(min(clock.cores(), len(trials)))
+        self.lanes = [lane for some in alone for lane in study.plan(some)]
+        self.states = [study.start(lane) for lane in self.lanes]
+        self.schedules = [
+            study.Schedule(n_train=full_blocks(lane), n_assign=1, n_test=1, windows=1) for lane in self.lanes
+        ]
+
+    def block(self) -> int:
+        """One pass; returns how many presentations there were, over all trials."""
+        done = 0
+
+        def on_progress(n: int) -> None:
+            nonlocal done
+            done += n
+
+        for i, (lane, schedule) in enumerate(zip(self.lanes, self.schedules, strict=True)):
+            state = study.train(lane, self.data, schedule, self.states[i], on_progress, lambda state: None)
+            self.states[i] = dataclasses.replace(state, window=0)
+        return done
+
+
+def trials_of(case: dict[str, Any]) -> list[Trial]:
+    """The trials of a grid, the seeds of each cell beside each other: of the headline network, or of the 36 cells."""
+    if case["kind"] == "grid":
+        one = trial_of(case)
+        return [config.with_inputs(one, dataclasses.replace(one.inputs, seed=s)) for s in range(case["seeds"])]
+    settings = {"run.n_steps": case["steps"], "run.batch_size": case["batch"], "network.n_neurons": case["n"]}
+    settings["sweep.run.seed"] = list(range(case["seeds"]))
+    return [e.trial for e in config.load(CONFIGS / "matrix.toml", [f"{k}={v}" for k, v in settings.items()]).entries]
+
+
+def full_blocks(lane: study.Lane, least: int = 64) -> int:
+    """Presentations of each trial, at least `least`, that fill whole blocks of the study."""
+    block = study.batches_of(lane) * lane.inputs.batch_size
+    return -(-least // block) * block
+
+
+def main() -> None:
+    """Measure one case."""
+    case = clock.read_case()
+    more: dict[str, Any] = {}
+    if case["kind"] in ("grid", "study"):
+        per_second = clock.rate(Grid(case).block, case["seconds"], warm_up=2)
+    else:
+        run = Run(case)
+        if case["learned"]:
+            run.settle()
+        per_second = clock.rate(run.block if case["learning"] else run.answer, case["seconds"])
+        more = run.totals() | machine(784 * case["n"]) | {"engine": str(run.engine) if case["learning"] else "frozen"}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    if case["kind"] in ("two_layer", "three_layer") and case["learning"] and case["check"] and run.engine != Dense():
+        more |= run.agreement(case["check"])
+    clock.report(per_second=per_second, peak_gib=peak, **more, **environment())
+
+
+if __name__ == "__main__":
+    main()
