@@ -68,7 +68,7 @@ class Run:
         self.learned = trial.init(self.trial)
         usual = study.ways(study.plan([self.trial])[0].cells[0])[0]
         stdp = case["kind"] == "stdp"  # which fires in every step: more neurons than the event engine has slots for
-        self.engine = study.ENGINES["dense" if stdp else usual.engine]
+        self.engine = study.ENGINES["sparse" if stdp and case["batch"] == 1 else usual.engine]
         self.encode = jax.jit(trial.encode, static_argnums=5)
         self.train = jax.jit(trial.train, static_argnums=5)
         self.respond = jax.jit(trial.respond)
