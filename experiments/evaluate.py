@@ -30,7 +30,7 @@ def main() -> None:
     from rich.progress import Progress
     from rich.table import Table
 
-    from jsnn import data, readout, runs, study
+    from jsnn import data, evaluation, readout, runs, study
 
     cfg, lanes, learned = runs.load_trained(
         arguments.run, lambda message: print(f"warning: {message}", file=sys.stderr)
@@ -48,7 +48,7 @@ def main() -> None:
     with Progress(transient=True) as progress:
         task = progress.add_task("presentations", total=total)
         for lane, networks in zip(lanes, learned, strict=True):
-            answers = study.answer(lane, dataset, schedule, networks, lambda n: progress.advance(task, n))
+            answers = evaluation.answer(lane, dataset, schedule, networks, lambda n: progress.advance(task, n))
             for cell, answered in zip(lane.cells, answers, strict=True):
                 for i, one in zip(cell.index, answered, strict=True):
                     entry = cfg.entries[i]

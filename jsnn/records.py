@@ -17,8 +17,9 @@ import jsnn
 from jsnn import readout
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset
+from jsnn.evaluation import Answers
 from jsnn.learners import ann
-from jsnn.study import Answers, Schedule
+from jsnn.study import Schedule
 
 
 class CompileClock:

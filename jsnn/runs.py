@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jsnn import checkpoint, config, measure, readout, results, study
+from jsnn import checkpoint, config, evaluation, measure, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset, cache
 from jsnn.errors import InputError
@@ -336,7 +336,7 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
     job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test))
     state = _train_lane(job, number, lane, entries, state)
-    answers = study.answer(lane, job.data, schedule, state.learned, job.observer.progress, state.responses)
+    answers = evaluation.answer(lane, job.data, schedule, state.learned, job.observer.progress, state.responses)
     seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before
     lines = []
     for c, cell in enumerate(lane.cells):

@@ -3,8 +3,8 @@
     trials  --same structure-->  cells   (one program; its trials' numbers are stacked, [n_trials, ...])
     cells   --same inputs----->  lanes   (one stream of rasters, shown to several networks)
 
-A lane is the unit of work: its cells train in lockstep, window by window, then answer. Its state between two windows is
-all there is to save (`LaneState`).
+A lane is the unit of work: its cells train in lockstep, window by window, then answer (`jsnn.evaluation`). Its state
+between two windows is all there is to save (`LaneState`).
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from jsnn.simulate import Engine, event
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
 from jsnn.simulate.sparse import Sparse
-from jsnn.trial import ASSIGN, TEST, TRAIN, Inputs, Rasters, Trial
+from jsnn.trial import TRAIN, Inputs, Rasters, Trial
 
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
 EVAL_BATCH = 64  # presentations that a frozen network answers at once
@@ -159,12 +159,6 @@ def train_block(
     return jax.jit(_train, static_argnums=(0, 6))(
         layout, without(cell.trials), learned, rasters, index, first, ENGINES[way.engine]
     )
-
-
-def _respond(
-    layout: Layout, trials: Trial, learned: Learned, rasters: Rasters, purpose: Array, first: Array
-) -> Array:
-    return layout.map(lambda t, x, s: trial.respond(t, x, s, purpose, first), trials, learned, rasters)
 
 
 def encoded(where: Sequence[Layout], *arguments: Any) -> dict[Layout, Rasters]:
@@ -313,102 +307,3 @@ def _score(state: LaneState, counts: list[list[np.ndarray]], truth: np.ndarray, 
         labels.append(np.asarray(new.label))
         responses.append(state.responses[c] + np.asarray(new.response))
     state.labels, state.responses, state.curves = tuple(labels), tuple(responses), curves
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """What one trial's frozen network answered, and what it cost."""
-
-    accuracy: dict[str, float]  # of each readout, on the test images
-    confusion: dict[str, list[list[int]]]  # likewise
-    labels: np.ndarray  # int32[n_neurons]: what each neuron stands for
-    input_spikes: float  # a test presentation
-    output_spikes: float
-
-
-def responses(
-    lane: Lane,
-    learned: Sequence[Learned],
-    images: np.ndarray,
-    purpose: int,
-    on_progress: Callable[[int], None],
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a
-    presentation.
-    """
-    n_trials = len(lane.cells[0].index)
-    n_batches = max(1, BLOCK // (EVAL_BATCH * n_trials))
-    index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
-    where = layouts(n_trials, len(lane.cells))
-    on_device = where[0].put(images)
-    n_active = trial.most_active(images)
-    counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
-    total = np.zeros(n_trials)
-    first = 0
-    for block in blocks(index, n_batches * EVAL_BATCH):
-        shown = int(np.sum(block[0] >= 0))
-        rows = block.reshape(n_trials, n_batches, EVAL_BATCH)
-        rasters = encoded(where, lane.inputs, purpose, on_device, rows, first, n_active)
-        total += fetch(jax.jit(_input_spikes)(rasters[where[0]], rows >= 0))
-        outs = [
-            jax.jit(_respond, static_argnums=0)(
-                where[c], without(cell.trials, "rule"), learned[c], rasters[where[c]], purpose, first
-            )
-            for c, cell in enumerate(lane.cells)
-        ]
-        for c, out in enumerate(outs):
-            counts[c].append(fetch(out).reshape(n_trials, n_batches * EVAL_BATCH, -1)[:, :shown])
-            on_progress(n_trials * shown)
-        first += n_batches * EVAL_BATCH
-    return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
-
-
-def _input_spikes(rasters: Rasters, shown: Array) -> Array:
-    return jnp.sum(jnp.sum(rasters.spikes, axis=(2, 4)) * shown, axis=(1, 2))
-
-
-def answer(
-    lane: Lane,
-    data: Dataset,
-    schedule: Schedule,
-    learned: Sequence[Learned],
-    on_progress: Callable[[int], None],
-    responses_in_training: Sequence[np.ndarray] | None = None,
-) -> list[list[Answers]]:
-    """Label the neurons on training images, then answer the test images: [cell][trial].
-
-    `responses_in_training` (`LaneState.responses`), where given, adds the read-out "accumulated": all activity,
-    with labels from what the neurons answered while they were learning, which is how BindsNET's scripts label them.
-    """
-    train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
-    test_counts, input_spikes = responses(lane, learned, data.test_images[: schedule.n_test], TEST, on_progress)
-    train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
-    test_labels = jnp.asarray(data.test_labels[: schedule.n_test])
-    result = []
-    for c, cell in enumerate(lane.cells):
-        result.append([])
-        for g in range(len(cell.index)):
-            predictions = {
-                name: jax.jit(readout.predict, static_argnums=0)(
-                    name, train_counts[c][g], train_labels, test_counts[c][g]
-                )
-                for name in readout.READOUTS
-            }
-            if responses_in_training is not None:
-                assignment = readout.assignment_of(jnp.asarray(responses_in_training[c][g]))
-                predictions["accumulated"] = jax.jit(readout.all_activity)(assignment, test_counts[c][g])
-            matrix = {
-                name: np.asarray(jax.jit(readout.confusion)(test_labels, p)).tolist() for name, p in predictions.items()
-            }
-            result[-1].append(
-                Answers(
-                    accuracy={
-                        k: sum(m[i][i] for i in range(readout.N_CLASSES)) / schedule.n_test for k, m in matrix.items()
-                    },
-                    confusion=matrix,
-                    labels=np.asarray(jax.jit(readout.assign)(train_counts[c][g], train_labels).label),
-                    input_spikes=float(input_spikes[g]),
-                    output_spikes=float(np.mean(np.sum(test_counts[c][g], axis=1))),
-                )
-            )
-    return result

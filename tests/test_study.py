@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import readout, study
+from jsnn import evaluation, readout, study
 from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
 from jsnn.grid import layouts
@@ -70,7 +70,7 @@ def train(lane, state=None, on_progress=lambda n: None, on_window=lambda state: 
 
 
 def answer(lane, state, on_progress=lambda n: None):
-    return study.answer(lane, toy(), SCHEDULE, state.learned, on_progress, state.responses)
+    return evaluation.answer(lane, toy(), SCHEDULE, state.learned, on_progress, state.responses)
 
 
 @functools.cache
@@ -383,7 +383,7 @@ def test_only_training_images_that_are_used_are_seen():
     lane, (state, answers) = lane_of(make()), alone(0, 0.05)
     again = study.train(lane, other, SCHEDULE, study.start(lane), lambda n: None, lambda state: None)
     assert_same(again.learned, state.learned)
-    new = study.answer(lane, other, SCHEDULE, again.learned, lambda n: None)[0][0]
+    new = evaluation.answer(lane, other, SCHEDULE, again.learned, lambda n: None)[0][0]
     np.testing.assert_array_equal(new.labels, answers.labels)
     assert set(new.accuracy) == set(readout.READOUTS)  # without responses in training
     assert all(accuracy < 0.5 < answers.accuracy[name] for name, accuracy in new.accuracy.items())
