@@ -253,14 +253,15 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     prepare_jax()
     from rich.console import Console as Rich
 
-    from jsnn import config, data, grid, runs
+    from jsnn import config, data, grid, runs, study
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
     if arguments.distributed or arguments.join:
         grid.join(*joining(arguments.join))
     else:
-        grid.use_cores(min(os.cpu_count() or 1, len(cfg.entries)))
+        work = [len(cfg.entries), *(study.own_batch(entry.trial) for entry in cfg.entries)]
+        grid.use_cores(min(os.cpu_count() or 1, max(work)))
     out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)

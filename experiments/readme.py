@@ -14,11 +14,13 @@ from statistics import mean, stdev
 from typing import Any
 
 from console import command
+from rivals.report import row
 
 from jsnn import config, plots, results, runs
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
+RIVALS = ("bindsnet", "neurosush", "ngclearn")
 Records = Sequence[dict[str, Any]]
 
 
@@ -82,11 +84,22 @@ def readouts(run: Path, records: Records) -> str:
     return rows(["cell", "seeds", *(kind.replace("_", " ") for kind in kinds), "output spikes an image"], body)
 
 
+def speeds(run: Path, records: Records) -> str:
+    """The cases of a benchmark: rates, rival, ratio, fraction of the counted limit."""
+    del run
+    body = []
+    for r in records:
+        peer = f"{r['peer']} {r['peer_version']}" if r["peer_version"] and r["peer"] in RIVALS else r["peer"] or "–"
+        body.append([r["case"], r["shape"], *row(r)[1:2], peer, *row(r)[3:]])
+    return rows(["case", "shape", "jsnn /s", "rival", "rival /s", "ratio", "of limit", "same as dense"], body)
+
+
 TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "seed_study": ("seed_study", matrix),
     "seed_study_collapse": ("seed_study_collapse", matrix),
     "headline": ("headline", readouts),
     "matrix": ("excerpt", matrix),
+    "benchmark": ("benchmark", speeds),
 }
 
 

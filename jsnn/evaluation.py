@@ -10,10 +10,13 @@ from jax import Array
 
 from jsnn import readout, study, trial
 from jsnn.data import Dataset
-from jsnn.grid import Layout, fetch, layouts
+from jsnn.grid import WHOLE, Layout, fetch, on_cpu
 from jsnn.network import Learned
-from jsnn.study import Lane, Schedule
+from jsnn.simulate import Responder, event
+from jsnn.study import Cell, Lane, Schedule
 from jsnn.trial import ASSIGN, TEST, Rasters, Trial
+
+WORTH_IT = 2_000_000  # presentations x neurons, for which the event engine is compiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +30,32 @@ class Answers:
     output_spikes: float
 
 
+def responder(cell: Cell, n_images: int) -> Responder:
+    """The engine by which the frozen networks of a cell answer so many images: the event engine on a CPU, if there is
+    enough to do to make up for the seconds that it takes to compile.
+    """
+    network = study.take(cell.trials.network, 0)
+    worth_it = n_images * len(cell.index) * network.n_neurons >= WORTH_IT
+    if on_cpu() and worth_it and event.refusal(event.frozen(network)) is None:
+        return study.EVENT
+    return study.DENSE
+
+
 def _respond(
-    layout: Layout, trials: Trial, learned: Learned, rasters: Rasters, purpose: Array, first: Array
+    layout: Layout,
+    trials: Trial,
+    learned: Learned,
+    rasters: Rasters,
+    purpose: Array,
+    index: Array,
+    first: Array,
+    engine: Responder,
 ) -> Array:
-    return layout.map(lambda t, x, s: trial.respond(t, x, s, purpose, first), trials, learned, rasters)
+    def one(t, x, s, number):
+        return trial.respond(t, x, s, purpose, number, engine)
+
+    along = WHOLE, WHOLE, study.PRESENTATIONS, 1
+    return layout.map(one, trials, learned, rasters, study.numbers(index, first), along=along, out=1)
 
 
 def responses(
@@ -46,9 +71,10 @@ def responses(
     n_trials = len(lane.cells[0].index)
     n_batches = max(1, study.BLOCK // (study.EVAL_BATCH * n_trials))
     index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
-    where = layouts(n_trials, len(lane.cells))
+    where = study.where_of(lane)
     on_device = where[0].put(images)
     n_active = trial.most_active(images)
+    engines = [responder(cell, len(images)) for cell in lane.cells]
     counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
     total = np.zeros(n_trials)
     first = 0
@@ -58,10 +84,10 @@ def responses(
         rasters = study.encoded(where, lane.inputs, purpose, on_device, rows, first, n_active)
         total += fetch(jax.jit(_input_spikes)(rasters[where[0]], rows >= 0))
         outs = [
-            jax.jit(_respond, static_argnums=0)(
-                where[c], study.without(cell.trials, "rule"), learned[c], rasters[where[c]], purpose, first
+            jax.jit(_respond, static_argnums=(0, 7))(
+                at, study.without(cell.trials, "rule"), learned[c], rasters[at], purpose, rows, first, engines[c]
             )
-            for c, cell in enumerate(lane.cells)
+            for c, (at, cell) in enumerate(zip(where, lane.cells, strict=True))
         ]
         for c, out in enumerate(outs):
             counts[c].append(fetch(out).reshape(n_trials, n_batches * study.EVAL_BATCH, -1)[:, :shown])

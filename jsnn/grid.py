@@ -2,6 +2,7 @@
 
 A function of one trial becomes a function of many: one after the other, several at once (`vmap`), and each device its
 share (`shard_map` along the mesh axis "grid"). Trials do not talk to each other, so a device needs nothing from others.
+Where there are fewer trials than devices, these can share the presentations of a batch instead (axis "batch").
 """
 
 import dataclasses
@@ -19,6 +20,11 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jsnn.errors import Deserted, InputError
 
 MESSAGE = 2000  # bytes that the first process tells the others, at most
+WHOLE = -1  # an array without an axis of presentations
+
+
+def _spec(axis: int) -> PartitionSpec:
+    return PartitionSpec() if axis == WHOLE else PartitionSpec(None, *[None] * axis, "batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +37,15 @@ class Layout:
 
     devices: tuple[Any, ...]  # jax.Device
     at_once: int = 1
+    split: bool = False  # devices share presentations, not trials
 
-    def map(self, f: Callable[..., Any], *stacked: Any) -> Any:
-        """f for each trial: `stacked` trees and the result have a leading axis of trials."""
+    def map(self, f: Callable[..., Any], *stacked: Any, along: Any = WHOLE, out: Any = WHOLE) -> Any:
+        """f for each trial: `stacked` trees and the result have a leading axis of trials.
+
+        `along` says, for each of `stacked` or of its parts, which axis of one trial the presentations of a batch lie
+        along, and `out` that of the result; WHOLE for what has none. If devices share presentations, each is given its
+        own.
+        """
 
         def local(*arguments):
             batch = None if self.at_once == 1 else self.at_once
@@ -41,6 +53,9 @@ class Layout:
 
         if len(self.devices) == 1:
             return local(*stacked)
+        if self.split:
+            ins, outs = jax.tree.map(_spec, (along, out))
+            return jax.shard_map(local, mesh=self.mesh, in_specs=ins, out_specs=outs, check_vma=False)(*stacked)
         n = jax.tree.leaves(stacked)[0].shape[0]
         filled = jax.tree.map(lambda leaf: self._fill(leaf, n), stacked)
         grid = PartitionSpec("grid")
@@ -55,7 +70,7 @@ class Layout:
     @property
     def mesh(self) -> Mesh:
         """The devices in a row."""
-        return Mesh(np.array(self.devices), ("grid",))
+        return Mesh(np.array(self.devices), ("batch" if self.split else "grid",))
 
     def put(self, tree: Any) -> Any:
         """The arrays of a tree, whole, on each of the devices."""
@@ -65,16 +80,19 @@ class Layout:
         return jax.tree.map(lambda x: jax.make_array_from_callback(x.shape, whole, lambda place: x[place]), tree)
 
 
-def layouts(n_trials: int, n_cells: int) -> list[Layout]:
+def layouts(n_trials: int, n_cells: int, batch: int = 1) -> list[Layout]:
     """A layout for each of the cells of a lane, of `n_trials` each.
 
-    Trials are sharded over all devices, or each cell is given one of them, whichever leaves fewer devices idle.
-    Several processes have to do the same: they shard.
+    Trials are sharded over all devices, or each cell is given one of them, whichever leaves fewer devices idle. If that
+    leaves half of them idle, and presentations learn on their own in batches of `batch`, these are sharded.
+    Several processes have to do the same: they shard trials.
     """
     devices = tuple(jax.devices())
     at_once = 1 if on_cpu() else n_trials
     if jax.process_count() > 1:
         return [Layout(devices, at_once)] * n_cells
+    if max(_busy(n_cells, len(devices)), _busy(n_trials, len(devices))) <= 0.5 and batch % len(devices) == 0:
+        return [Layout(devices, at_once, split=True)] * n_cells
     if _busy(n_cells, len(devices)) > _busy(n_trials, len(devices)):
         return [Layout((devices[c % len(devices)],), at_once) for c in range(n_cells)]
     return [Layout(devices[:n_trials], at_once)] * n_cells

@@ -16,7 +16,6 @@ import numpy as np
 import jsnn
 from jsnn import study, trial
 from jsnn.data import Dataset
-from jsnn.grid import layouts
 from jsnn.study import Cell, Lane, LaneState, Schedule, Way
 
 PRESENTATIONS = 32  # of each trial, in a measurement
@@ -28,7 +27,7 @@ def rates(lane: Lane, data: Dataset, state: LaneState, c: int, ways: list[Way]) 
     """Presentations a second of cell `c` of a lane, by each way, from `state`."""
     inputs, cell = lane.inputs, lane.cells[c]
     n_trials, batch = len(cell.index), inputs.batch_size
-    where = layouts(n_trials, len(lane.cells))
+    where = study.where_of(lane)
     images = data.train_images[: max(batch, PRESENTATIONS)]
     index = np.full((n_trials, study.batches_of(lane), batch), -1, np.int32)
     n_batches = min(index.shape[1], -(-len(images) // batch))

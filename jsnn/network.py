@@ -40,6 +40,8 @@ class Network:
 
     `ghosts`: the losers of a tie-break are nevertheless reset, made refractory and raise their theta, as in BindsNET;
     otherwise only neurons that fire change.
+    `lockstep`: the presentations of a batch change the weights together in every step, as in BindsNET; otherwise each
+    learns on its own from the weights that the batch starts with, and their changes meet at its end.
     """
 
     n_input: Count = static(default=784)
@@ -53,7 +55,8 @@ class Network:
     gain: Positive = 1.0  # of the input projection: the drive is gain * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
     norm_at_start: bool = static(default=True)  # False: only after the first presentation, as in BindsNET
-    reduction: Reduction = static(default="sum")  # of a batch's changes (jsnn.simulate.plasticity)
+    reduction: Reduction = static(default="sum")  # of a batch's changes
+    lockstep: bool = static(default=True)  # True: in every step (simulate.plasticity); False: once (simulate.batch)
 
     def init(self, key: Array) -> Learned:
         """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`."""

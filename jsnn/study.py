@@ -8,6 +8,7 @@ between two windows is all there is to save (`LaneState`).
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -20,9 +21,10 @@ from jax import Array
 from jsnn import readout, trial
 from jsnn.data import Dataset
 from jsnn.errors import InputError
-from jsnn.grid import Layout, fetch, layouts, on_cpu
+from jsnn.grid import WHOLE, Layout, fetch, layouts, on_cpu
 from jsnn.network import Learned
-from jsnn.simulate import Engine, event
+from jsnn.simulate import Engine, Online, event
+from jsnn.simulate.batch import Batch
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
 from jsnn.simulate.sparse import Sparse
@@ -61,7 +63,9 @@ class Schedule:
     windows: int = 20  # an epoch
 
 
-ENGINES: dict[str, Engine] = {"event": Event(piece=25), "sparse": Sparse(), "dense": Dense()}
+PRESENTATIONS = Rasters(active=1, spikes=2)  # type: ignore[arg-type]  # the axes along which they lie
+EVENT, SPARSE, DENSE = Event(piece=25), Sparse(), Dense()
+ENGINES: dict[str, Online] = {"event": EVENT, "sparse": SPARSE, "dense": DENSE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +140,11 @@ def _order(layout: Layout, inputs: Inputs, epoch: Array, n: int) -> Array:
 def _encode(
     layout: Layout, inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array, n_active: int
 ) -> Rasters:
-    return layout.map(lambda i, rows: trial.encode(i, purpose, images, rows, first, n_active), inputs, index)
+    def one(inputs, index, number):
+        return trial.encode(inputs, purpose, images, index, number, n_active)
+
+    number = numbers(index, first)
+    return layout.map(one, inputs, index, number, along=(WHOLE, 1, 1), out=PRESENTATIONS)
 
 
 def _train(
@@ -148,7 +156,18 @@ def _train(
     first: Array,
     engine: Engine,
 ) -> tuple[Learned, Array]:
-    return layout.map(lambda t, x, s, i: trial.train(t, x, s, i, first, engine), trials, learned, rasters, index)
+    n_shown = jnp.sum(jnp.any(index[0] >= 0, axis=1))
+
+    def one(t, x, s, i, number):
+        return trial.train(t, x, s, i, number, n_shown, engine)
+
+    along = WHOLE, WHOLE, PRESENTATIONS, 1, 1
+    return layout.map(one, trials, learned, rasters, index, numbers(index, first), along=along, out=(WHOLE, 1))
+
+
+def numbers(index: Array, first: Array) -> Array:
+    """The numbers, in their stream, of the presentations `index` [n_trials, n_batches, batch] of each trial."""
+    return jnp.broadcast_to(first + jnp.arange(index[0].size).reshape(index[0].shape), index.shape)
 
 
 def train_block(
@@ -156,9 +175,25 @@ def train_block(
 ) -> tuple[Learned, Array]:
     """What the trials of a cell learn from a block, and their counts [n_trials, n_batches, batch, n_neurons]."""
     layout = dataclasses.replace(where, at_once=way.at_once)
-    return jax.jit(_train, static_argnums=(0, 6))(
-        layout, without(cell.trials), learned, rasters, index, first, ENGINES[way.engine]
-    )
+    engine = engine_of(way, cell.trials, axis="batch" if layout.split else None)
+    return jax.jit(_train, static_argnums=(0, 6))(layout, without(cell.trials), learned, rasters, index, first, engine)
+
+
+def engine_of(way: Way, trials: Trial, axis: str | None = None) -> Engine:
+    """The engine of a way, for the batches of these trials; `axis` as in `jsnn.simulate.batch.Batch`."""
+    online = ENGINES[way.engine]
+    return Batch(online, axis) if own_batch(trials) > 1 else online
+
+
+def own_batch(trials: Trial) -> int:
+    """How many presentations of a batch learn on their own; 1 in a lockstep network."""
+    return 1 if trials.network.lockstep else trials.inputs.batch_size
+
+
+def where_of(lane: Lane) -> list[Layout]:
+    """A layout for each of the cells."""
+    shared = [own_batch(cell.trials) for cell in lane.cells]
+    return layouts(len(lane.cells[0].index), len(lane.cells), math.gcd(EVAL_BATCH, *shared))
 
 
 def encoded(where: Sequence[Layout], *arguments: Any) -> dict[Layout, Rasters]:
@@ -192,8 +227,8 @@ def ways(cell: Cell, engine: str = "auto", grid: str = "auto") -> list[Way]:
     """
     network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
     why_not: dict[str, str | None] = {}
-    if batch > 1:
-        why_not = dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch}")
+    if batch > 1 and network.lockstep:
+        why_not = dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch} in lockstep")
     elif engine in ("auto", "event"):
         why_not = {"event": event.refusal(network)}
     if why_not.get(engine) is not None:
@@ -209,7 +244,7 @@ def start(lane: Lane) -> LaneState:
     n_trials = len(lane.cells[0].index)
     learned = tuple(
         jax.jit(_init, static_argnums=0)(layout, without(cell.trials, "neuron", "rule", "inhibition"))
-        for layout, cell in zip(layouts(n_trials, len(lane.cells)), lane.cells, strict=True)
+        for layout, cell in zip(where_of(lane), lane.cells, strict=True)
     )
     return LaneState(
         learned=learned,
@@ -246,7 +281,7 @@ def train(
     `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state.
     """
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)
-    where = layouts(n_trials, len(lane.cells))
+    where = where_of(lane)
     images = where[0].put(data.train_images[: schedule.n_train])
     batch = inputs.batch_size
     n_batches = batches_of(lane)

@@ -12,7 +12,7 @@ from jax import Array
 from jsnn.network import Learned, Network
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive, Seed
-from jsnn.simulate import Engine, dense
+from jsnn.simulate import Engine, Responder
 from jsnn.types import Encoder
 
 # What random numbers are for: the first address under a trial's seed.
@@ -61,15 +61,14 @@ class Rasters:
     spikes: Array  # bool[n_batches, n_steps, batch, n_active]
 
 
-def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, first: Array, n_active: int) -> Rasters:
+def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, number: Array, n_active: int) -> Rasters:
     """The input spikes of a block of presentations.
 
-    `images` uint8[n, n_input]; `index` int32[n_batches, batch] says which of them are shown (-1: none); `first` is the
-    number of the block's first presentation in its stream. `n_active` is the most pixels of an image that are not
-    dark (`most_active`).
+    `images` uint8[n, n_input]; `index` int32[n_batches, batch] says which of them are shown (-1: none); `number`
+    (likewise) which presentations of their stream they are. `n_active` is the most pixels of an image that are not dark
+    (`most_active`).
     """
     key = inputs.key(purpose)
-    number = first + jnp.arange(index.size).reshape(index.shape)
     n_input = images.shape[1]
 
     def one(arguments):
@@ -94,36 +93,40 @@ def most_active(images: np.ndarray) -> int:
 
 
 def train(
-    trial: Trial, learned: Learned, rasters: Rasters, index: Array, first: Array, engine: Engine
+    trial: Trial, learned: Learned, rasters: Rasters, index: Array, number: Array, n_shown: Array, engine: Engine
 ) -> tuple[Learned, Array]:
-    """Learn from a block of batches, one after the other; the counts are float32[n_batches, batch, n_neurons].
-
-    Batches without a presentation (`index` all -1) change nothing.
+    """Learn from the first `n_shown` batches of a block, one after the other; the counts are
+    float32[n_batches, batch, n_neurons], zero for the others. `index` and `number` as in `encode`.
     """
-    key, dt, network = trial.inputs.key(TRAIN + NETWORK), trial.inputs.dt, trial.network
+    dt, network = trial.inputs.dt, trial.network
+    keys = _keys(trial.inputs, TRAIN, number)
     n_batches, batch = index.shape
 
     def body(b, carry):
         learned, memo, counts = carry
-        number = jax.random.fold_in(key, first + b * batch)
         learned, memo, c = engine.present(
-            network, learned, memo, rasters.spikes[b], rasters.active[b], index[b] >= 0, dt, number
+            network, learned, memo, rasters.spikes[b], rasters.active[b], index[b] >= 0, dt, keys[b]
         )
         return learned, memo, counts.at[b].set(c)
 
     start = learned, engine.start(network, learned), jnp.zeros((n_batches, batch, network.n_neurons))
-    learned, _, counts = jax.lax.fori_loop(0, jnp.sum(jnp.any(index >= 0, axis=1)), body, start)
+    learned, _, counts = jax.lax.fori_loop(0, n_shown, body, start)
     return learned, counts
 
 
-def respond(trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, first: Array) -> Array:
-    """The frozen network's counts float32[n_batches, batch, n_neurons] on a block of batches."""
-    key, network = trial.inputs.key(purpose + NETWORK), trial.network
+def respond(
+    trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: Responder
+) -> Array:
+    """The frozen network's counts float32[n_batches, batch, n_neurons] on a block; `number` as in `encode`."""
 
     def one(arguments):
-        raster, b = arguments
-        spikes = dense.spread(raster.spikes, raster.active, network.n_input)
-        number = jax.random.fold_in(key, first + b * spikes.shape[1])
-        return dense.respond(network, learned, spikes, trial.inputs.dt, number)[0]
+        raster, keys = arguments
+        return engine.respond(trial.network, learned, raster.spikes, raster.active, trial.inputs.dt, keys)
 
-    return jax.lax.map(one, (rasters, jnp.arange(rasters.spikes.shape[0])))
+    return jax.lax.map(one, (rasters, _keys(trial.inputs, purpose, number)))
+
+
+def _keys(inputs: Inputs, purpose: Array | int, number: Array) -> Array:
+    """For what a network draws in presentations, given their numbers."""
+    root = inputs.key(purpose + NETWORK)
+    return jax.vmap(jax.vmap(lambda n: jax.random.fold_in(root, n)))(number)

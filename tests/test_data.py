@@ -176,8 +176,7 @@ def test_prepared_data_set_is_the_one_of_tfds(tmp_path):
     )
     records = [(record["image"].tobytes(), record["label"]) for record in source]
     originals = [
-        (image.tobytes(), label)
-        for image, label in zip(dataset.train_images, dataset.train_labels, strict=True)
+        (image.tobytes(), label) for image, label in zip(dataset.train_images, dataset.train_labels, strict=True)
     ]
     assert records != originals and sorted(records) == sorted(originals)
     assert tfds.builder_cls("mnist").__name__ == "MNIST"  # the real builder is still the registered one
@@ -192,9 +191,7 @@ def test_two_processes_may_prepare_at_once(tmp_path):
             prepared.write(dataset, tmp_path / "tfds")
             return super().__iter__()
 
-    prepared.write(
-        dataclasses.replace(dataset, train_images=Overtaken(dataset.train_images)), tmp_path / "tfds"
-    )
+    prepared.write(dataclasses.replace(dataset, train_images=Overtaken(dataset.train_images)), tmp_path / "tfds")
     assert_same(prepared.read("mnist", tmp_path / "tfds"), dataset)
 
 
@@ -434,24 +431,18 @@ def test_bad_files(what, tmp_path):
 def test_missing_file(file, tmp_path):
     directory = write_idx(tmp_path / "idx", synthetic())
     (directory / file).unlink()
-    assert complaint("mnist", directory).startswith(
-        f"no {file} in {directory}: it should hold the four IDX files"
-    )
+    assert complaint("mnist", directory).startswith(f"no {file} in {directory}: it should hold the four IDX files")
 
 
 def test_bad_directories(tmp_path):
-    assert f"cannot list {tmp_path / 'none'} (No such file or directory)" in complaint(
-        "mnist", tmp_path / "none"
-    )
+    assert f"cannot list {tmp_path / 'none'} (No such file or directory)" in complaint("mnist", tmp_path / "none")
     file = tmp_path / "file"
     file.write_text("")
     assert f"cannot list {file} (Not a directory)" in complaint("mnist", file)
     (tmp_path / "idx").mkdir()
     for name in idx.FILES.values():
         (tmp_path / "idx" / name).mkdir()
-    assert f"cannot read or write {tmp_path / 'idx' / IMAGES} (Is a directory)" in complaint(
-        "mnist", tmp_path / "idx"
-    )
+    assert f"cannot read or write {tmp_path / 'idx' / IMAGES} (Is a directory)" in complaint("mnist", tmp_path / "idx")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -508,9 +499,7 @@ def test_excerpt_takes_no_directory(tmp_path):
 
 def python(*arguments):
     """A fresh interpreter in which every warning is an error: its standard output."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", *arguments], capture_output=True, text=True, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-W", "error", *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout
 

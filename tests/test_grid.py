@@ -132,7 +132,8 @@ def test_ways(online):
     inputs = dataclasses.replace(cell.trials.inputs, batch_size=4)
     batched = dataclasses.replace(cell, trials=dataclasses.replace(cell.trials, inputs=inputs))
     assert study.ways(batched, grid="map") == [Way("dense")]
-    with pytest.raises(InputError, match='run.engine = "event": it learns from batches of 4; choose "dense" or "auto"'):
+    refused = 'run.engine = "event": it learns from batches of 4 in lockstep; choose "dense" or "auto"'
+    with pytest.raises(InputError, match=refused):
         study.ways(batched, "event")
 
 

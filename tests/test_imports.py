@@ -19,7 +19,8 @@ LAYERS = (
     ("learners",),
     ("trial",),
     ("study", "checkpoint", "config", "results", "plots"),
-    ("records", "measure"),
+    ("evaluation", "measure"),
+    ("records",),
     ("runs",),
     ("experiments",),
 )

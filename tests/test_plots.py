@@ -79,9 +79,7 @@ def test_matrix_writes_every_accuracy_in_its_cell():
     figure = drawn(plots.accuracy_matrix(matrix()))
     assert [axes.get_title() for axes in panels(figure)] == ["Poisson", "Bernoulli", "rank order"]
     for encoder, axes in zip(ENCODERS, panels(figure), strict=True):
-        cells = {
-            (i, j): CELLS.index((encoder, n, r)) for i, n in enumerate(NEURONS) for j, r in enumerate(RULES)
-        }
+        cells = {(i, j): CELLS.index((encoder, n, r)) for i, n in enumerate(NEURONS) for j, r in enumerate(RULES)}
         assert written(axes) == {place: f"{i:.1f}" for place, i in cells.items()}
         colours = axes.collections[0].get_array()
         assert all(colours[place] == pytest.approx(i) for place, i in cells.items())
@@ -113,9 +111,7 @@ def test_matrix_hatches_missing_cells():
 
 def test_matrix_over_seeds_is_mean_and_sample_sd():
     accuracies = [0.70, 0.74, 0.78]
-    records = [record(accuracy=a, seed=seed) for seed, a in enumerate(accuracies)] + [
-        record(("poisson", "if", "stdp"))
-    ]
+    records = [record(accuracy=a, seed=seed) for seed, a in enumerate(accuracies)] + [record(("poisson", "if", "stdp"))]
     figure = drawn(plots.accuracy_matrix(records))
     (axes,) = panels(figure)
     assert written(axes) == {(0, 0): "50.0", (1, 0): "74.0\n± 4.0"}
@@ -277,9 +273,7 @@ def test_panels_of_curves_wrap_and_the_outer_ones_are_labelled():
 
 def test_a_curve_of_one_point_is_seen_and_no_curve_is_an_error():
     (axes,) = panels(
-        drawn(
-            plots.learning_curves([record(curve=[[500, 0.3]]), record(("poisson", "if", "stdp"), curve=[])])
-        )
+        drawn(plots.learning_curves([record(curve=[[500, 0.3]]), record(("poisson", "if", "stdp"), curve=[])]))
     )
     assert set(lines(axes)) == {"chance", "poisson lif stdp"}
     assert lines(axes)["poisson lif stdp"].get_marker() == "o"
@@ -382,9 +376,7 @@ def test_presentation_shows_every_spike_at_its_time():
     assert dots(middle.collections[0]) == {(t * dt, j) for t, j in np.argwhere(outputs)}
     assert dots(middle.collections[1]) == {(t * dt, neuron) for t in np.flatnonzero(outputs[:, neuron])}
     assert top.get_title("right") == f"input spikes: {inputs.sum()}"
-    np.testing.assert_array_equal(
-        lines(bottom)["membrane"].get_xydata(), np.stack([np.arange(40) * dt, v], 1)
-    )
+    np.testing.assert_array_equal(lines(bottom)["membrane"].get_xydata(), np.stack([np.arange(40) * dt, v], 1))
     np.testing.assert_array_equal(lines(bottom)["threshold"].get_ydata(), threshold)
     assert lines(bottom)["threshold"].is_dashed()
     marks = [segment[0] for segment in bottom.collections[0].get_segments()]
@@ -457,9 +449,4 @@ def test_nothing_global_changes():
     plots.learning_curves([record()])
     assert dict(mpl.rcParams) == before
     code = "import sys, jsnn.plots; print(*({'jax', 'matplotlib.pyplot'} & set(sys.modules)))"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == ""
-    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""

@@ -175,7 +175,7 @@ def rasters_of(inputs, images, purpose, number, n_active):
 
 
 present = quickly(lambda *arguments: dense.present(*arguments)[:2])
-respond = quickly(lambda *arguments: dense.respond(*arguments)[0])
+respond = quickly(lambda *arguments: dense.respond(*arguments)[0][0])
 
 
 def key_of(trial: Trial, purpose: int, number: int):
@@ -262,8 +262,11 @@ def test_answers_by_definition():
         for b in range(0, 13, 4):
             part = images[b : min(b + 4, 13)]
             raster = rasters_of(trial.inputs, four(part), purpose, b, most_active(images))
-            c = respond(trial.network, learned, raster, trial.inputs.dt, key_of(trial, purpose + NETWORK, b))
-            counts[purpose] += list(np.asarray(c)[: len(part)])
+            for i in range(len(part)):
+                key = key_of(trial, purpose + NETWORK, b + i)
+                counts[purpose].append(
+                    np.asarray(respond(trial.network, learned, raster[:, [i]], trial.inputs.dt, key))
+                )
             n_spikes += int(np.sum(raster[:, : len(part)])) if purpose == TEST else 0
     truth, responses = data.test_labels[:13], np.array(counts[TEST])
     labels = labels_of(means_of(np.array(counts[ASSIGN]), data.train_labels[:13]))

@@ -225,7 +225,9 @@ class Victims:
     """The process of tests/victim.py."""
 
     def __init__(self, toml):
-        environment = os.environ | {"PYTHONWARNINGS": "ignore::UserWarning"}  # of a compilation cache that is full
+        # JAX is imported before `console.prepare_jax` can quieten it: of some CPUs XLA says, whenever it reloads a
+        # program, that they lack a feature which is a preference of its own. A full compilation cache says so, too.
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore::UserWarning"}
         self.toml = toml
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests" / "victim.py")],
@@ -651,9 +653,7 @@ def test_another_config_is_refused(settings, at_window, tmp_path, old, new, diff
     assert old in text
     (tmp_path / "edited.toml").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError) as error:
-        runs.run(
-            config.load(tmp_path / "edited.toml"), settings.data, out, Watcher(), resume=True, clock=False
-        )
+        runs.run(config.load(tmp_path / "edited.toml"), settings.data, out, Watcher(), resume=True, clock=False)
     message = str(error.value)
     assert message.startswith(f"--resume: {difference} when the run in {out} was started") and "\n" not in message
     assert files(out) == before

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsnn import config, data, grid, study, trial
+from jsnn import config, data, evaluation, grid, study, trial
 from jsnn.inhibition import DirectInhibition
 from jsnn.network import Learned, Network
 from jsnn.neurons import LIF
@@ -66,12 +66,15 @@ class Run:
         self.images = jnp.asarray(np.load(case["images"]))
         self.n_active = trial.most_active(np.asarray(self.images))
         self.learned = trial.init(self.trial)
-        usual = study.ways(study.plan([self.trial])[0].cells[0])[0]
+        cell = study.plan([self.trial])[0].cells[0]
+        usual = study.ways(cell)[0]
         stdp = case["kind"] == "stdp"  # which fires in every step: more neurons than the event engine has slots for
-        self.engine = study.ENGINES["sparse" if stdp and case["batch"] == 1 else usual.engine]
+        way = study.Way("sparse") if stdp and case["batch"] == 1 else usual
+        self.engine = study.engine_of(way, self.trial)
+        self.answering = evaluation.responder(cell, 10_000)  # as many as are labelled
         self.encode = jax.jit(trial.encode, static_argnums=5)
-        self.train = jax.jit(trial.train, static_argnums=5)
-        self.respond = jax.jit(trial.respond)
+        self.train = jax.jit(trial.train, static_argnums=6)
+        self.respond = jax.jit(trial.respond, static_argnums=5)
         if stdp:
             self.rasters = self.noise()
 
@@ -88,13 +91,22 @@ class Run:
         shown = (self.first + place) % len(self.images)
         return jnp.asarray(np.where(place < (most or place.size), shown, -1).reshape(-1, batch), jnp.int32)
 
+    def numbers(self, index: jax.Array) -> jax.Array:
+        """The numbers of the presentations in their stream, as `index`."""
+        return self.first + jnp.arange(index.size).reshape(index.shape)
+
+    def encoded(self, purpose: int, index: jax.Array) -> Rasters:
+        """The input spikes of these images."""
+        return self.encode(self.trial.inputs, purpose, self.images, index, self.numbers(index), self.n_active)
+
     def block(self, most: int | None = None, engine: Any = None) -> int:
         """Train on the next block of images and return how many there were (for "stdp": how many steps)."""
         case = self.case
         index = self.index(case["batch"], most)
         if case["kind"] != "stdp":
-            self.rasters = self.encode(self.trial.inputs, TRAIN, self.images, index, self.first, self.n_active)
-        args = self.trial, self.learned, self.rasters, index, self.first, engine or self.engine
+            self.rasters = self.encoded(TRAIN, index)
+        n_shown = jnp.sum(jnp.any(index >= 0, axis=1))
+        args = self.trial, self.learned, self.rasters, index, self.numbers(index), n_shown, engine or self.engine
         self.learned, self.counts = jax.block_until_ready(self.train(*args))
         self.first += index.size
         return index.shape[0] * case["steps"] if case["kind"] == "stdp" else index.size
@@ -102,8 +114,8 @@ class Run:
     def answer(self) -> int:
         """Answer the next block with the frozen network."""
         index = self.index(study.EVAL_BATCH)
-        self.rasters = self.encode(self.trial.inputs, ASSIGN, self.images, index, self.first, self.n_active)
-        args = self.trial, self.learned, self.rasters, ASSIGN, self.first
+        self.rasters = self.encoded(ASSIGN, index)
+        args = self.trial, self.learned, self.rasters, ASSIGN, self.numbers(index), self.answering
         self.counts = jax.block_until_ready(self.respond(*args))
         self.first += index.size
         return index.size
@@ -251,7 +263,8 @@ def main() -> None:
         if case["learned"]:
             run.settle()
         per_second = clock.rate(run.block if case["learning"] else run.answer, case["seconds"])
-        more = run.totals() | machine(784 * case["n"]) | {"engine": str(run.engine) if case["learning"] else "frozen"}
+        engine = run.engine if case["learning"] else run.answering
+        more = run.totals() | machine(784 * case["n"]) | {"engine": str(engine)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     if case["kind"] in ("two_layer", "three_layer") and case["learning"] and case["check"] and run.engine != Dense():
         more |= run.agreement(case["check"])

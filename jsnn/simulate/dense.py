@@ -8,6 +8,7 @@ from jax import Array
 
 from jsnn.network import Fast, Learned, Network
 from jsnn.pytree import node
+from jsnn.simulate import Online
 from jsnn.simulate.plasticity import change
 
 
@@ -25,8 +26,8 @@ def delayed(raster: Array) -> Array:
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
-    """The engine of this module: every network, any batch. It has nothing to remember between presentations."""
+class Dense(Online):
+    """The engine of this module: every network, and batches in lockstep. It has nothing to remember between them."""
 
     def start(self, network: Network, learned: Learned) -> tuple[()]:
         """Nothing."""
@@ -42,14 +43,31 @@ class Dense:
         active: Array,
         valid: Array,
         dt: Array | float,
-        key: Array,
+        keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
         """See `jsnn.simulate.Engine`."""
+        key = keys[0]
         if spikes.shape[1] == 1:
             learned, counts, _ = present(network, learned, spikes, valid, dt, key, active[0])
         else:
             learned, counts, _ = present(network, learned, spread(spikes, active, network.n_input), valid, dt, key)
         return learned, memo, counts
+
+    def respond(
+        self,
+        network: Network,
+        learned: Learned,
+        spikes: Array,
+        active: Array,
+        dt: Array | float,
+        keys: Array,
+    ) -> Array:
+        """See `jsnn.simulate.Responder`."""
+
+        def one(raster, key):
+            return respond(network, learned, raster[:, None], dt, key)[0][0]
+
+        return jax.vmap(one, in_axes=(1, 0))(spread(spikes, active, network.n_input), keys)
 
 
 def spread(spikes: Array, active: Array, n_input: int) -> Array:

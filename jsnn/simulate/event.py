@@ -30,8 +30,10 @@ from jax import Array
 from jsnn.competition import winners
 from jsnn.network import Learned, Network
 from jsnn.pytree import node
-from jsnn.simulate import dense
+from jsnn.simulate import Online, combine, dense
+from jsnn.simulate.dense import Dense
 from jsnn.simulate.sparse import Sparse
+from jsnn.trace import Trace
 from jsnn.types import Coasting, State
 
 ROWS = 64  # of the weights, in a block of a product
@@ -77,8 +79,26 @@ class Attempt:
     coasted: Array  # bool[n_pieces]: which pieces were computed for the touched neurons only
 
 
+@node
+class Frozen:
+    """The rule of a network that does not learn."""
+
+    w_min: Array | float  # mV: no weight is below
+    w_max: float = float("inf")
+    pre_trace: Trace = Trace()
+    post_trace: Trace = Trace()
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """Nothing."""
+        return jnp.zeros_like(w)
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """Nothing."""
+        return jnp.zeros_like(w)
+
+
 @dataclasses.dataclass(frozen=True)
-class Event:
+class Event(Online):
     """The engine of this module.
 
     `capacity`: the most neurons that fire in a presentation. `piece`: steps that neurons coast through, where they can;
@@ -103,11 +123,11 @@ class Event:
         active: Array,
         valid: Array,
         dt: Array | float,
-        key: Array,
+        keys: Array,
     ) -> tuple[Learned, Pending, Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
-        tried = self.attempt(network, learned, memo, spikes[:, 0] & valid[0], active[0], dt, key)
-        return self.finish(network, learned, tried, spikes, active, valid, dt, key)
+        tried = self.attempt(network, learned, memo, spikes[:, 0] & valid[0], active[0], dt, keys[0])
+        return self.finish(network, learned, tried, spikes, active, valid, dt, keys)
 
     def finish(
         self,
@@ -118,7 +138,7 @@ class Event:
         active: Array,
         valid: Array,
         dt: Array | float,
-        key: Array,
+        keys: Array,
     ) -> tuple[Learned, Pending, Array]:
         """The result of an attempt, or of the sparse engine if it did not fit."""
         touched, adaptation = tried.touched, network.neuron.adaptation
@@ -141,12 +161,70 @@ class Event:
         counts = jnp.zeros((1, network.n_neurons)).at[0, index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
 
         def in_full(carry):
-            learned, _, counts = Sparse().present(network, carry[1], (), spikes, active, valid, dt, key)
+            learned, _, counts = Sparse().present(network, carry[1], (), spikes, active, valid, dt, keys)
             return jnp.array(True), learned, self.start(network, learned), counts
 
         # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
         carry = fits, Learned(weights=weights, theta=theta), after, counts
         return jax.lax.while_loop(lambda carry: ~carry[0], in_full, carry)[1:]
+
+    def respond(
+        self,
+        network: Network,
+        learned: Learned,
+        spikes: Array,
+        active: Array,
+        dt: Array | float,
+        keys: Array,
+    ) -> Array:
+        """See `jsnn.simulate.Responder`."""
+        still = frozen(network, jnp.min(learned.weights))
+        none = self.nothing_pending(network)
+
+        def one(presentation):
+            raster, active, key = presentation
+            tried = self.attempt(still, learned, none, raster, active, dt, key)
+            counts = jnp.zeros(network.n_neurons)
+            counts = counts.at[tried.touched.index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
+
+            def in_full(_):
+                some = raster[:, None], active[None], dt, key[None]
+                return jnp.array(True), Dense().respond(network, learned, *some)[0]
+
+            return jax.lax.while_loop(lambda c: ~c[0], in_full, (tried.touched.n <= self.capacity, counts))[1]
+
+        return jax.lax.map(one, (jnp.swapaxes(spikes, 0, 1), active, keys))
+
+    def nothing_pending(self, network: Network) -> Pending:
+        """Before a presentation of which all columns are settled."""
+        return Pending(index=jnp.full(self.capacity, network.n_neurons, jnp.int32), n=jnp.zeros((), jnp.int32))
+
+    def change(
+        self,
+        network: Network,
+        learned: Learned,
+        total: Array,
+        spikes: Array,
+        active: Array,
+        valid: Array,
+        dt: Array | float,
+        key: Array,
+    ) -> tuple[Array, Array, Array]:
+        """See `jsnn.simulate.Online`: only the columns of the neurons that fired are read or written."""
+        tried = self.attempt(network, learned, self.nothing_pending(network), spikes & valid, active, dt, key)
+        touched = tried.touched
+        fits = touched.n <= self.capacity
+        index = jnp.where(fits, touched.index, network.n_neurons)
+        place = active[:, None], index
+        before = learned.weights.at[place].get(mode="fill", fill_value=0.0)
+        so_far = total.at[place].get(mode="fill", fill_value=0.0)
+        total = total.at[place].set(combine(network.reduction, so_far, touched.weights.T - before), mode="drop")
+        counts = jnp.zeros(network.n_neurons).at[index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
+
+        def in_full(carry):
+            return jnp.array(True), *Sparse().change(network, learned, carry[1], spikes, active, valid, dt, key)
+
+        return jax.lax.while_loop(lambda c: ~c[0], in_full, (fits, total, tried.theta, counts))[1:]
 
     def attempt(
         self,
@@ -365,6 +443,12 @@ def unsettled_columns(network: Network, weights: Array) -> Array:
     total = jnp.sum(jnp.abs(weights), axis=0)
     rounding = 256 * jnp.finfo(weights.dtype).eps
     return outside | ((total != 0) & (jnp.abs(total - network.norm) > rounding * network.norm))
+
+
+def frozen(network: Network, w_min: Array | float = 0.0) -> Network:
+    """The network that responds as this one does, but learns nothing; no weight is below `w_min`."""
+    neuron = dataclasses.replace(network.neuron, adaptation=None)  # pyright: ignore[reportArgumentType]
+    return dataclasses.replace(network, neuron=neuron, rule=Frozen(w_min=w_min), norm=None)
 
 
 def refusal(network: Network) -> str | None:

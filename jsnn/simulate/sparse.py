@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.network import Learned, Network
+from jsnn.simulate import Online
 
 
 @dataclasses.dataclass(frozen=True)
-class Sparse:
+class Sparse(Online):
     """The engine of this module. It has nothing to remember between presentations."""
 
     def start(self, network: Network, learned: Learned) -> tuple[()]:
@@ -33,9 +34,10 @@ class Sparse:
         active: Array,
         valid: Array,
         dt: Array | float,
-        key: Array,
+        keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
+        key = keys[0]
         rule, adaptation = network.rule, network.neuron.adaptation
         raster = spikes[:, 0] & valid[0]
         n_steps, n_active = raster.shape
