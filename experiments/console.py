@@ -260,8 +260,8 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     if arguments.distributed or arguments.join:
         grid.join(*joining(arguments.join))
     else:
-        work = [len(cfg.entries), *(study.own_batch(entry.trial) for entry in cfg.entries)]
-        grid.use_cores(min(os.cpu_count() or 1, max(work)))
+        alone = len(cfg.entries) == 1 and not study.can_share(cfg.entries[0].trial)
+        grid.use_cores(1 if alone else os.cpu_count() or 1)
     out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)

@@ -2,30 +2,36 @@
 
 from typing import Literal, assert_never
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
 TieBreak = Literal["none", "first", "random", "furthest"]
 
 
-def winners(tie_break: TieBreak, excess: Array, key: Array) -> Array:
+def winners(tie_break: TieBreak, excess: Array, chance: Array | None = None, n_winners: int = 1) -> Array:
     """Which neurons fire, `bool[batch, n_neurons]`, given how far each is over its threshold (mV, < 0: not).
 
-    "none": all that cross. "random": one of them, uniformly (BindsNET's one_spike). "furthest": the one furthest
-    over its threshold. "first": the one of lowest index (deterministic, for comparing implementations).
+    "none": all that cross. Otherwise `n_winners` of them, or all if they are no more, chosen one after the other among
+    those that are left. "random": one of these, uniformly, by `chance` float32[batch, n_winners] in [0, 1) (BindsNET's
+    one_spike). "furthest": the one furthest over its threshold (k-winners-take-all). "first": the one of lowest index
+    (deterministic, for comparing implementations).
     """
     crossed = excess >= 0
     if tie_break == "none":
         return crossed
-    if tie_break == "first":
-        rank = crossed.astype(float)
-    elif tie_break == "random":
-        n = jnp.sum(crossed, axis=-1, keepdims=True)
-        chosen = jnp.floor(jax.random.uniform(key, n.shape) * n).astype(int)  # which of them, in order of index
-        rank = (jnp.cumsum(crossed, axis=-1) == 1 + jnp.minimum(chosen, n - 1)).astype(float)
-    elif tie_break == "furthest":
-        rank = excess
-    else:
-        assert_never(tie_break)
-    return crossed & (jnp.arange(excess.shape[-1]) == jnp.argmax(rank, axis=-1, keepdims=True))
+    fired = jnp.zeros_like(crossed)
+    for k in range(n_winners):
+        left = crossed & ~fired
+        if tie_break == "first":
+            rank = left.astype(float)
+        elif tie_break == "random":
+            assert chance is not None
+            n = jnp.sum(left, axis=-1, keepdims=True)
+            chosen = jnp.floor(chance[:, k, None] * n).astype(int)  # which of them, in order of index
+            rank = (jnp.cumsum(left, axis=-1) == 1 + jnp.minimum(chosen, n - 1)).astype(float)
+        elif tie_break == "furthest":
+            rank = jnp.where(left, excess, -1.0)
+        else:
+            assert_never(tie_break)
+        fired = fired | left & (jnp.arange(excess.shape[-1]) == jnp.argmax(rank, axis=-1, keepdims=True))
+    return fired

@@ -10,7 +10,7 @@ from jax import Array
 
 from jsnn import readout, study, trial
 from jsnn.data import Dataset
-from jsnn.grid import WHOLE, Layout, fetch, on_cpu
+from jsnn.grid import WHOLE, Layout, fetch, layouts, on_cpu
 from jsnn.network import Learned
 from jsnn.simulate import Responder, event
 from jsnn.study import Cell, Lane, Schedule
@@ -68,20 +68,23 @@ def responses(
     """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a
     presentation.
     """
-    n_trials = len(lane.cells[0].index)
-    n_batches = max(1, study.BLOCK // (study.EVAL_BATCH * n_trials))
+    n_trials, n_devices = len(lane.cells[0].index), len(jax.devices())
+    where = layouts(n_trials, len(lane.cells), study.EVAL_BATCH * n_devices)
+    batch = study.EVAL_BATCH * (n_devices if where[0].split else 1)  # of a device: the same on any number of them
+    n_batches = max(1, study.BLOCK // (batch * n_trials))
     index = np.broadcast_to(np.arange(len(images), dtype=np.int32), (n_trials, len(images)))
-    where = study.where_of(lane)
     on_device = where[0].put(images)
+    if where != study.where_of(lane):
+        learned = [layout.put(x) for layout, x in zip(where, learned, strict=True)]
     n_active = trial.most_active(images)
     engines = [responder(cell, len(images)) for cell in lane.cells]
     counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
     total = np.zeros(n_trials)
     first = 0
-    for block in study.blocks(index, n_batches * study.EVAL_BATCH):
+    for block in study.blocks(index, n_batches * batch):
         shown = int(np.sum(block[0] >= 0))
-        rows = block.reshape(n_trials, n_batches, study.EVAL_BATCH)
-        rasters = study.encoded(where, lane.inputs, purpose, on_device, rows, first, n_active)
+        rows = block.reshape(n_trials, n_batches, batch)
+        rasters = study.encoded(where[0], where, lane.inputs, purpose, on_device, rows, first, n_active)
         total += fetch(jax.jit(_input_spikes)(rasters[where[0]], rows >= 0))
         outs = [
             jax.jit(_respond, static_argnums=(0, 7))(
@@ -90,14 +93,14 @@ def responses(
             for c, (at, cell) in enumerate(zip(where, lane.cells, strict=True))
         ]
         for c, out in enumerate(outs):
-            counts[c].append(fetch(out).reshape(n_trials, n_batches * study.EVAL_BATCH, -1)[:, :shown])
+            counts[c].append(fetch(out).reshape(n_trials, n_batches * batch, -1)[:, :shown])
             on_progress(n_trials * shown)
-        first += n_batches * study.EVAL_BATCH
+        first += n_batches * batch
     return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
 
 
 def _input_spikes(rasters: Rasters, shown: Array) -> Array:
-    return jnp.sum(jnp.sum(rasters.spikes, axis=(2, 4)) * shown, axis=(1, 2))
+    return jnp.sum(jnp.sum(rasters.spikes, axis=(3, 4)) * shown, axis=(1, 2))
 
 
 def answer(

@@ -28,12 +28,13 @@ def rates(lane: Lane, data: Dataset, state: LaneState, c: int, ways: list[Way]) 
     inputs, cell = lane.inputs, lane.cells[c]
     n_trials, batch = len(cell.index), inputs.batch_size
     where = study.where_of(lane)
+    by = study.encoder_of(where)
     images = data.train_images[: max(batch, PRESENTATIONS)]
     index = np.full((n_trials, study.batches_of(lane), batch), -1, np.int32)
     n_batches = min(index.shape[1], -(-len(images) // batch))
     index[:, :n_batches] = np.arange(n_batches * batch).reshape(n_batches, batch) % len(images)
     n_active = trial.most_active(data.train_images)
-    rasters = study.encoded(where, inputs, trial.TRAIN, where[0].put(images), index, 0, n_active)[where[c]]
+    rasters = study.encoded(by, where, inputs, trial.TRAIN, by.put(images), index, 0, n_active)[where[c]]
     found = {}
     for way in ways:
         for _ in range(2):  # the first time it may compile

@@ -35,6 +35,14 @@ class Fast:
 
 
 @node
+class Chance:
+    """What is random in the steps of a presentation: drawn before it, apart from what neurons draw in a step."""
+
+    neuron: Array  # keys, [n_steps]
+    tie: Array | None  # float32[n_steps, batch, n_winners] in [0, 1), for a random tie-break
+
+
+@node
 class Network:
     """784 -> 100 with lateral inhibition, or any other size: `inhibition` makes it the two- or the three-layer network.
 
@@ -50,6 +58,7 @@ class Network:
     rule: Rule
     inhibition: Inhibition = DirectInhibition()
     tie_break: TieBreak = static(default="furthest")
+    n_winners: Count = static(default=1)  # who fire in a step at most, where ties are broken
     ghosts: bool = static(default=False)
     w_init: Positive = 0.3  # mV
     gain: Positive = 1.0  # of the input projection: the drive is gain * (spikes @ weights)
@@ -78,17 +87,23 @@ class Network:
         total = jnp.sum(jnp.abs(weights), axis=0)
         return weights * (self.norm / jnp.where(total == 0, 1.0, total))
 
-    def step(self, fast: Fast, drive: Array, theta: Array, dt: Array | float, key: Array) -> tuple[Fast, Array]:
-        """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection.
+    def chance(self, key: Array, n_steps: int, batch: int) -> Chance:
+        """The random numbers of a presentation."""
+        key_neuron, key_tie = jax.random.split(key)
+        tie = jax.random.uniform(key_tie, (n_steps, batch, self.n_winners)) if self.tie_break == "random" else None
+        return Chance(neuron=jax.random.split(key_neuron, n_steps), tie=tie)
+
+    def step(self, fast: Fast, drive: Array, theta: Array, dt: Array | float, chance: Chance) -> tuple[Fast, Array]:
+        """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection; `chance` is
+        of this step.
 
         Returns the state with this step's spikes in it, and which neurons were reset (`bool[batch, n_neurons]`:
         those that fired, and the ghosts where there are any).
         """
-        key_neuron, key_tie = jax.random.split(key)
         inhibition, current = self.inhibition.step(fast.inhibition, fast.spikes, dt)
-        noise = self.neuron.noise(key_neuron, fast.spikes.shape)
+        noise = self.neuron.noise(chance.neuron, fast.spikes.shape)
         neuron, excess = self.neuron.integrate(fast.neuron, drive + current, theta, dt, noise)
-        spikes = winners(self.tie_break, excess, key_tie)
+        spikes = winners(self.tie_break, excess, chance.tie, self.n_winners)
         was_reset = excess >= 0 if self.ghosts else spikes
         neuron = self.neuron.fire(neuron, was_reset)
         return dataclasses.replace(fast, neuron=neuron, inhibition=inhibition, spikes=spikes), was_reset

@@ -8,10 +8,11 @@ between two windows is all there is to save (`LaneState`).
 """
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,7 @@ from jsnn.simulate.event import Event
 from jsnn.simulate.sparse import Sparse
 from jsnn.trial import TRAIN, Inputs, Rasters, Trial
 
+T = TypeVar("T")
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
 EVAL_BATCH = 64  # presentations that a frozen network answers at once
 
@@ -63,7 +65,7 @@ class Schedule:
     windows: int = 20  # an epoch
 
 
-PRESENTATIONS = Rasters(active=1, spikes=2)  # type: ignore[arg-type]  # the axes along which they lie
+PRESENTATIONS = Rasters(active=1, spikes=1)  # type: ignore[arg-type]  # the axes along which they lie
 EVENT, SPARSE, DENSE = Event(piece=25), Sparse(), Dense()
 ENGINES: dict[str, Online] = {"event": EVENT, "sparse": SPARSE, "dense": DENSE}
 
@@ -190,16 +192,30 @@ def own_batch(trials: Trial) -> int:
     return 1 if trials.network.lockstep else trials.inputs.batch_size
 
 
+def can_share(trials: Trial) -> bool:
+    """Whether more than one device can work for one of these trials: not for batches in lockstep."""
+    return trials.inputs.batch_size == 1 or not trials.network.lockstep
+
+
 def where_of(lane: Lane) -> list[Layout]:
-    """A layout for each of the cells."""
+    """A layout for each of the cells, to be trained."""
     shared = [own_batch(cell.trials) for cell in lane.cells]
-    return layouts(len(lane.cells[0].index), len(lane.cells), math.gcd(EVAL_BATCH, *shared))
+    return layouts(len(lane.cells[0].index), len(lane.cells), math.gcd(*shared))
 
 
-def encoded(where: Sequence[Layout], *arguments: Any) -> dict[Layout, Rasters]:
-    """The rasters of a block, drawn once and put where the cells are."""
-    rasters = jax.jit(_encode, static_argnums=(0, 6))(where[0], *arguments)
-    return {layout: rasters if layout == where[0] else layout.put(rasters) for layout in dict.fromkeys(where)}
+def encoder_of(where: Sequence[Layout]) -> Layout:
+    """Where rasters are drawn: with the first cell, or on an idle device if all cells are on one."""
+    busy = {device for layout in where for device in layout.devices}
+    idle = [device for device in jax.devices() if device not in busy]
+    if len(busy) == 1 and idle and jax.process_count() == 1:
+        return dataclasses.replace(where[0], devices=(idle[0],))
+    return where[0]
+
+
+def encoded(by: Layout, where: Sequence[Layout], *arguments: Any) -> dict[Layout, Rasters]:
+    """The rasters of a block, drawn once, on the devices of `by`, and put where the cells are."""
+    rasters = jax.jit(_encode, static_argnums=(0, 6))(by, *arguments)
+    return {layout: rasters if layout == by else layout.put(rasters) for layout in dict.fromkeys(where)}
 
 
 def training_order(where: Layout, inputs: Inputs, epoch: int, n: int) -> np.ndarray:
@@ -268,6 +284,50 @@ def blocks(index: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield np.pad(part, ((0, 0), (0, size - part.shape[1])), constant_values=-1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """What is shown next: a part of a window."""
+
+    index: np.ndarray  # int32[n_trials, n_batches, batch]: which images; -1: none
+    first: int  # number of its first presentation
+    shown: np.ndarray | None  # int32[n_trials, n]: the images of the window that it ends, or None
+
+
+def _window(schedule: Schedule, batch: int) -> int:
+    """Images of a window: whole batches."""
+    size = -(-schedule.n_train // schedule.windows)
+    return -(-size // batch) * batch
+
+
+def _schedule(lane: Lane, schedule: Schedule, by: Layout, window: int) -> Iterator[Block]:
+    """All blocks from a window on to the end of the schedule; `by` draws the order of the images."""
+    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
+    batch, n_batches, n = inputs.batch_size, batches_of(lane), schedule.n_train
+    size = _window(schedule, batch)
+    per_epoch = -(-n // size)
+    for epoch in range(window // per_epoch, schedule.epochs):
+        order = training_order(by, inputs, epoch, n)
+        for w in range(window - epoch * per_epoch, per_epoch):
+            shown = order[:, w * size : (w + 1) * size]
+            parts = list(blocks(shown, n_batches * batch))
+            for k, part in enumerate(parts):
+                yield Block(
+                    index=part.reshape(n_trials, n_batches, batch),
+                    first=epoch * n + w * size + k * n_batches * batch,
+                    shown=shown if k == len(parts) - 1 else None,
+                )
+        window = (epoch + 1) * per_epoch
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made before the one before it is used."""
+    made = list(itertools.islice(items, 1))
+    while made:
+        following = list(itertools.islice(items, 1))
+        yield made[0]
+        made = following
+
+
 def train(
     lane: Lane,
     data: Dataset,
@@ -278,52 +338,49 @@ def train(
 ) -> LaneState:
     """Train a lane from `state` to the end of the schedule.
 
-    `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state.
+    `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state. Devices
+    never wait: each block is encoded while the one before it is learned from, on another device if one is idle, and
+    learned from before the answers to the one before it are looked at.
     """
-    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
-    where = where_of(lane)
-    images = where[0].put(data.train_images[: schedule.n_train])
-    batch = inputs.batch_size
-    n_batches = batches_of(lane)
-    window = -(-schedule.n_train // schedule.windows)
-    window = -(-window // batch) * batch  # whole batches
-    per_epoch = -(-schedule.n_train // window)
+    begin, n_trials, where = state, len(lane.cells[0].index), where_of(lane)
+    by = encoder_of(where)
+    images = by.put(data.train_images[: schedule.n_train])
     n_active = trial.most_active(data.train_images[: schedule.n_train])
-    warm = False
-    order_of: tuple[int, np.ndarray] | None = None
-    while state.window < per_epoch * schedule.epochs:
-        epoch, w = divmod(state.window, per_epoch)
-        if order_of is None or order_of[0] != epoch:
-            order_of = epoch, training_order(where[0], inputs, epoch, schedule.n_train)
-        shown = order_of[1][:, w * window : (w + 1) * window]
-        first = epoch * schedule.n_train + w * window
-        counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
-        learned, timed = list(state.learned), list(state.timed)
+
+    def with_rasters(block: Block) -> tuple[Block, dict[Layout, Rasters]]:
+        return block, encoded(by, where, lane.inputs, TRAIN, images, block.index, block.first, n_active)
+
+    def trained() -> Iterator[tuple[Block, tuple[Learned, ...], list[Array]]]:
+        learned = list(begin.learned)
         if len({layout.devices for layout in where}) > 1:
             learned = [layout.put(x) for layout, x in zip(where, learned, strict=True)]
-        for block in blocks(shown, n_batches * batch):
-            index = block.reshape(n_trials, n_batches, batch)
-            began = time.perf_counter()
-            rasters = encoded(where, inputs, TRAIN, images, index, first, n_active)
-            outs = []
-            for c, cell in enumerate(lane.cells):  # each starts at once, if it has a device of its own
+        for block, rasters in _ahead(map(with_rasters, _schedule(lane, schedule, by, begin.window))):
+            counts = []
+            for c, (cell, way) in enumerate(zip(lane.cells, begin.ways, strict=True)):
                 learned[c], out = train_block(
-                    state.ways[c], where[c], cell, learned[c], rasters[where[c]], index, first
+                    way, where[c], cell, learned[c], rasters[where[c]], block.index, block.first
                 )
-                outs.append(out)
-            n = n_trials * int(np.sum(block[0] >= 0))
-            for c, out in enumerate(outs):
-                counts[c].append(fetch(out).reshape(n_trials, n_batches * batch, -1))
-                on_progress(n)
-            seconds = (time.perf_counter() - began) / len(lane.cells)
-            if warm:
-                timed = [(shown + n, spent + seconds) for shown, spent in timed]
-            first += n_batches * batch
-            warm = True
-        truth = data.train_labels[shown]
-        state = dataclasses.replace(state, learned=tuple(learned), timed=timed, window=state.window + 1)
-        _score(state, counts, truth, window, epoch * schedule.n_train + min((w + 1) * window, schedule.n_train))
-        on_window(state)
+                counts.append(out)
+            yield block, tuple(learned), counts
+
+    counts, since = [[] for _ in lane.cells], None
+    for block, learned, outs in _ahead(trained()):
+        n = n_trials * int(np.sum(block.index[0] >= 0))
+        for c, out in enumerate(outs):
+            counts[c].append(fetch(out).reshape(n_trials, block.index[0].size, -1))
+            on_progress(n)
+        now = time.perf_counter()
+        if since is not None:
+            seconds = (now - since) / len(lane.cells)
+            timed = [(presentations + n, spent + seconds) for presentations, spent in state.timed]
+            state = dataclasses.replace(state, timed=timed)
+        since = now
+        if block.shown is not None:
+            state = dataclasses.replace(state, learned=learned, window=state.window + 1)
+            seen = block.first + int(np.sum(block.index[0] >= 0))
+            _score(state, counts, data.train_labels[block.shown], _window(schedule, lane.inputs.batch_size), seen)
+            counts = [[] for _ in lane.cells]
+            on_window(state)
     return state
 
 

@@ -45,12 +45,12 @@ N_ACTIVE = 24
 @functools.partial(jax.jit, static_argnums=0)
 def both(engine, network, learned, memo, of_dense, spikes, active, key):
     """One presentation by each engine, from its own state; and the spikes of the event engine's attempt."""
-    tried = engine.attempt(network, learned, memo, spikes[:, 0], active[0], 1.0, key)
+    tried = engine.attempt(network, learned, memo, spikes[0], active[0], 1.0, key)
     valid = jnp.ones(1, bool)
-    learned, memo, counts = engine.finish(network, learned, tried, spikes, active, valid, 1.0, key)
+    learned, memo, counts = engine.finish(network, learned, tried, spikes, active, valid, 1.0, key[None])
     raster = dense.spread(spikes, active, network.n_input)
     of_dense, dense_counts, recording = dense.present(network, of_dense, raster, valid, 1.0, key)
-    slots = jnp.zeros((spikes.shape[0], network.n_neurons), bool)
+    slots = jnp.zeros((spikes.shape[1], network.n_neurons), bool)
     slots = slots.at[:, tried.touched.index].set(tried.spikes, mode="drop")
     happened = counts, dense_counts, slots, recording.spikes[:, 0], tried.touched.n, jnp.sum(tried.coasted)
     return learned, memo, of_dense, happened
@@ -70,7 +70,7 @@ def compare(choice, seed, tolerance, strength=None):
     for n, raster in enumerate(rasters):
         active = np.sort(rng.permutation(N_INPUT)[: N_ACTIVE - 3])
         active = np.append(active, [N_INPUT] * 3).astype(np.int32)[None]
-        spikes = np.append(raster, np.zeros((T, 1, 1), bool), axis=2)[:, :, active[0]]
+        spikes = np.append(raster, np.zeros((T, 1, 1), bool), axis=2)[:, 0, active[0]][None]
         key = jax.random.fold_in(jax.random.key(seed), n)
         learned, memo, of_dense, happened = both(engine, network, learned, memo, of_dense, spikes, active, key)
         counts, dense_counts, slots, recorded, n_touched, n_coasted = jax.tree.map(np.asarray, happened)
@@ -110,7 +110,7 @@ def test_event_is_dense_in_float32(choice):
 @jax.jit
 def sparse_beside_dense(network, learned, of_dense, spikes, active, key):
     valid = jnp.ones(1, bool)
-    learned, _, counts = Sparse().present(network, learned, (), spikes, active, valid, 1.0, key)
+    learned, _, counts = Sparse().present(network, learned, (), spikes, active, valid, 1.0, key[None])
     raster = dense.spread(spikes, active, network.n_input)
     of_dense, dense_counts, _ = dense.present(network, of_dense, raster, valid, 1.0, key)
     return learned, of_dense, counts, dense_counts
@@ -128,7 +128,7 @@ def test_sparse_is_dense_in_float64(choice):
             of_dense = learned
             for n, raster in enumerate(rasters):
                 active = np.append(np.arange(N_INPUT), [N_INPUT] * 2).astype(np.int32)[None]
-                spikes = np.append(raster, np.zeros((T, 1, 2), bool), axis=2)
+                spikes = np.append(raster, np.zeros((T, 1, 2), bool), axis=2)[:, 0][None]
                 key = jax.random.fold_in(jax.random.key(seed), n)
                 learned, of_dense, *counts = sparse_beside_dense(network, learned, of_dense, spikes, active, key)
                 np.testing.assert_array_equal(*counts)
@@ -149,7 +149,7 @@ LIKE_DIEHL_AND_COOK = {
     "rule": "stdp",
     "additive": False,
     "normalised": True,
-    "capacity": 4,
+    "capacity": 6,
     "piece": 5,
 }
 
@@ -157,7 +157,7 @@ LIKE_DIEHL_AND_COOK = {
 def test_the_comparisons_meet_what_they_are_for():
     """Presentations that fit and do not fit, pieces that are coasted through and not."""
     seen = [happened for seed in range(5) for happened in compare(LIKE_DIEHL_AND_COOK, seed, 2e-5, 120.0)]
-    assert {n_touched <= 4 for _, n_touched, _ in seen} == {False, True}
+    assert {n_touched <= 6 for _, n_touched, _ in seen} == {False, True}
     assert 0 < sum(n_coasted for *_, n_coasted in seen) < len(seen) * T // 5
 
 

@@ -305,28 +305,29 @@ excesses = st.lists(
 )
 
 
-@given(excesses, st.sampled_from(get_args(TieBreak)), st.integers(0, 1000))
-def test_winners(excess, tie_break, seed):
-    """Who crossed and only they, one at most where ties are broken, and the right one."""
+@given(excesses, st.sampled_from(get_args(TieBreak)), st.integers(0, 1000), st.integers(1, 4))
+def test_winners(excess, tie_break, seed, n_winners):
+    """Who crossed and only they, so many at most where ties are broken, and the right ones."""
     excess = np.array(excess, np.float32)
-    won = np.asarray(winners(tie_break, jnp.asarray(excess), jax.random.key(seed)))
+    chance = jax.random.uniform(jax.random.key(seed), (len(excess), n_winners))
+    won = np.asarray(winners(tie_break, jnp.asarray(excess), chance, n_winners))
     crossed = excess >= 0
     assert won.dtype == bool and not (won & ~crossed).any()
     if tie_break == "none":
         np.testing.assert_array_equal(won, crossed)
         return
-    np.testing.assert_array_equal(won.sum(axis=1), crossed.any(axis=1))
+    np.testing.assert_array_equal(won.sum(axis=1), np.minimum(crossed.sum(axis=1), n_winners))
     for row, (over, ok) in enumerate(zip(excess, crossed, strict=True)):
-        if ok.any() and tie_break == "first":
-            assert won[row].argmax() == np.flatnonzero(ok)[0]
-        if ok.any() and tie_break == "furthest":
-            assert over[won[row]] == over.max()
+        if tie_break == "first":
+            np.testing.assert_array_equal(np.flatnonzero(won[row]), np.flatnonzero(ok)[:n_winners])
+        if tie_break == "furthest":
+            np.testing.assert_array_equal(np.sort(over[won[row]]), np.sort(over[ok])[-n_winners:])
 
 
 def test_random_tie_break_is_uniform_and_independent():
     n = 20_000
     excess = jnp.tile(jnp.array([1.0, -1.0, 0.0, 5.0, 0.5, -2.0, 3.0]), (n, 1))
-    won = np.asarray(winners("random", excess, jax.random.key(3)))
+    won = np.asarray(winners("random", excess, jax.random.uniform(jax.random.key(3), (n, 1))))
     counts = won.sum(axis=0)
     assert counts[[1, 5]].sum() == 0 and counts.sum() == n
     assert scipy.stats.chisquare(counts[[0, 2, 3, 4, 6]]).pvalue > P
@@ -337,7 +338,7 @@ def test_random_tie_break_is_uniform_and_independent():
 
 
 def test_random_tie_break_differs_from_step_to_step():
-    """The network folds the step into its key: the same three neurons cross in every step, and each wins its third."""
+    """Each step has a chance of its own: the same three neurons cross in every step, and each wins its third."""
     network = Network(
         n_input=1,
         n_neurons=3,

@@ -19,7 +19,8 @@ class Case:
     learning: bool = True
     seeds: int = 1  # trials of a grid, or of each cell of a study
     rival_batch: int = 0  # presentations at once, for the rival; 0: as for jsnn
-    block: int = 256  # presentations of a call of jsnn, at least; as in jsnn.study
+    block: int = 256  # presentations that are looked at
+    pass_images: int = 4096  # presentations of a call of jsnn, over all its trials
     burn_in: int = 512  # presentations that jsnn learns before it is measured
     check: int = 3  # presentations on which event and dense engine are compared
     note: str = ""
@@ -37,16 +38,31 @@ class Case:
         return f"{layers}, T={self.steps}, batch {self.batch}{trials}{'' if self.learning else ', frozen'}"
 
 
-STDP = "soft-bound STDP at 5 % input; neuroSush: 5 winners a step, normalised each step; jsnn: 1 winner, each 250 steps"
+STDP = "soft-bound STDP at 5 % input, 5 winners a step; neuroSush normalises each step, jsnn each 250 steps"
 EXAMPLE = "64 images at once; BindsNET one at a time, as its example does"
 CASES = (
-    *(Case(f"online-n{n}", "two_layer", "bindsnet", n=n) for n in (100, 400, 1600, 6400)),
+    *(
+        Case(f"online-n{n}", "two_layer", "bindsnet", n=n, pass_images=min(4096, 6400 * 1024 // n))
+        for n in (100, 400, 1600, 6400)
+    ),
     Case("batch32-n100", "two_layer", "bindsnet", batch=32),
     Case("stdp-784x400", "stdp", "neurosush", n=400, block=16, note=STDP),
     Case("stdp-784x400-b32", "stdp", "neurosush", n=400, batch=32, block=128, note=f"{STDP}; steps of the whole batch"),
     *(Case(f"layers-h{n}", "three_layer", "ngclearn", n=n, steps=200, intensity=63.75) for n in (100, 400)),
-    Case("frozen-n6400", "two_layer", "bindsnet", n=6400, learning=False, block=64, rival_batch=1, note=EXAMPLE),
-    Case("frozen-n6400-b64", "two_layer", "bindsnet", n=6400, learning=False, block=64, rival_batch=64),
+    Case(
+        "frozen-n6400",
+        "two_layer",
+        "bindsnet",
+        n=6400,
+        learning=False,
+        block=64,
+        pass_images=1024,
+        rival_batch=1,
+        note=EXAMPLE,
+    ),
+    Case(
+        "frozen-n6400-b64", "two_layer", "bindsnet", n=6400, learning=False, block=64, pass_images=1024, rival_batch=64
+    ),
     Case("study-36x5", "study", ALONE, steps=50, batch=32, seeds=5, note="configs/matrix.toml"),
     *(Case(f"online-n400-t{t}", "two_layer", "bindsnet", n=400, steps=t) for t in (50, 100, 500, 1000)),
     *(Case(f"batch{b}-n100", "two_layer", "bindsnet", batch=b) for b in (4, 128)),

@@ -23,5 +23,21 @@ class Poisson:
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
         """Spikes `bool[n_steps, n_input]`."""
-        p = -jnp.expm1(-self.intensity * image * dt / 1000.0)
-        return jax.random.uniform(key, (n_steps, image.size)) < p
+        return happens(key, -jnp.expm1(-self.intensity * image * dt / 1000.0), n_steps)
+
+
+def happens(key: Array, p: Array, n: int) -> Array:
+    """Independent events of probabilities `p` [m], `n` times: bool[n, m].
+
+    Each is whether a number of 32 random bits is below p * 2^32. Half of the bits decide but for one time in 65 536, so
+    that two numbers are made of one draw; their lower halves, which hardly ever matter, they have from another draw
+    that all m share. Random bits are what costs time here.
+    """
+    key_high, key_low = jax.random.split(key)
+    half = -(-p.size // 2)
+    high = jax.random.bits(key_high, (n, half), jnp.uint32)
+    low = jax.random.bits(key_low, (n, 1), jnp.uint32) >> 16
+    below = jnp.minimum(p * 2.0**32, 2.0**32 - 2.0**8).astype(jnp.uint32)  # the largest float32 that fits
+    first = (high & jnp.uint32(0xFFFF0000) | low) < below[:half]
+    second = (high << 16 | low) < jnp.pad(below[half:], (0, 2 * half - p.size))
+    return jnp.concatenate([first, second], axis=1)[:, : p.size]

@@ -42,7 +42,7 @@ class Engine(Protocol):
         """One batch, with plasticity: what was learned, the memo for the next one, and the counts
         `float32[batch, n_neurons]`.
 
-        `spikes` bool[n_steps, batch, n_active] are those of the inputs `active` int32[batch, n_active] (n_input: none);
+        `spikes` bool[batch, n_steps, n_active] are those of the inputs `active` int32[batch, n_active] (n_input: none);
         all others are silent. `valid` bool[batch] marks the real presentations of a batch that is not full. `keys`
         [batch] are for random numbers, a presentation; one that learns in lockstep with others has the first of them.
         """
@@ -70,9 +70,7 @@ class Online(Engine, Protocol):
         weights are within their bounds.
         """
         memo = self.start(network, learned)
-        after, _, counts = self.present(
-            network, learned, memo, spikes[:, None], active[None], valid[None], dt, key[None]
-        )
+        after, _, counts = self.present(network, learned, memo, spikes[None], active[None], valid[None], dt, key[None])
         return combine(network.reduction, total, after.weights - learned.weights), after.theta, counts[0]
 
 

@@ -76,16 +76,14 @@ class Batch:
         rule, adaptation, reduction = network.rule, network.neuron.adaptation, network.reduction
         one = alone(network)
         shared = dataclasses.replace(learned, weights=jnp.clip(learned.weights, rule.w_min, rule.w_max))
-        n_steps, batch, _ = spikes.shape
+        batch, n_steps, _ = spikes.shape
         still = shared.theta  # of a neuron that does not fire
         if adaptation is not None:
             still = jax.lax.fori_loop(0, n_steps, lambda _, theta: adaptation.decay_step(theta, dt), still)
 
         def add(b, carry):
             total, theta, counts = carry
-            changed, own_theta, c = self.online.change(
-                one, shared, total, spikes[:, b], active[b], valid[b], dt, keys[b]
-            )
+            changed, own_theta, c = self.online.change(one, shared, total, spikes[b], active[b], valid[b], dt, keys[b])
             return changed, theta + (own_theta - still), counts.at[b].set(c)
 
         start = jnp.zeros_like(shared.weights), jnp.zeros_like(still), jnp.zeros((batch, network.n_neurons))

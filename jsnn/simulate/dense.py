@@ -47,8 +47,8 @@ class Dense(Online):
     ) -> tuple[Learned, tuple[()], Array]:
         """See `jsnn.simulate.Engine`."""
         key = keys[0]
-        if spikes.shape[1] == 1:
-            learned, counts, _ = present(network, learned, spikes, valid, dt, key, active[0])
+        if len(spikes) == 1:
+            learned, counts, _ = present(network, learned, spikes[0][:, None], valid, dt, key, active[0])
         else:
             learned, counts, _ = present(network, learned, spread(spikes, active, network.n_input), valid, dt, key)
         return learned, memo, counts
@@ -71,7 +71,7 @@ class Dense(Online):
 
 
 def spread(spikes: Array, active: Array, n_input: int) -> Array:
-    """Spikes of the inputs `active` int32[batch, n_active], bool[n_steps, batch, n_active], in their places among all
+    """Spikes of the inputs `active` int32[batch, n_active], bool[batch, n_steps, n_active], in their places among all
     inputs: bool[n_steps, batch, n_input]. A place of `n_input` or more is none.
     """
     n_active = active.shape[1]
@@ -80,7 +80,7 @@ def spread(spikes: Array, active: Array, n_input: int) -> Array:
         place = jnp.full(n_input, n_active).at[active].set(jnp.arange(n_active), mode="drop")
         return spikes.at[:, place].get(mode="fill", fill_value=False)
 
-    return jax.vmap(one, in_axes=(1, 0), out_axes=1)(spikes, active)
+    return jax.vmap(one, out_axes=1)(spikes, active)
 
 
 def present(
@@ -131,11 +131,11 @@ def _steps(
 
     def step(carry, inputs):
         weights, theta, fast, pre, post, fired = carry
-        arriving, s_pre, t = inputs
+        arriving, s_pre, chance = inputs
         if adaptation is not None:
             theta = adaptation.decay_step(theta, dt)
         drive = network.gain * (arriving.astype(weights.dtype) @ weights)
-        fast, was_reset = network.step(fast, drive, theta, dt, jax.random.fold_in(key, t))
+        fast, was_reset = network.step(fast, drive, theta, dt, chance)
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
             theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
@@ -155,7 +155,8 @@ def _steps(
         jnp.zeros(silent.shape),
         silent,
     )
-    (weights, theta, *_), recording = jax.lax.scan(step, start, (delayed(raster), raster, jnp.arange(n_steps)))
+    inputs = delayed(raster), raster, network.chance(key, n_steps, batch)
+    (weights, theta, *_), recording = jax.lax.scan(step, start, inputs)
     counts = jnp.sum(recording.spikes, axis=0, dtype=float)
     return Learned(weights=weights, theta=theta), counts, recording
 
@@ -172,9 +173,9 @@ def respond(
     drive = (network.gain * (arriving @ learned.weights)).reshape(n_steps, batch, -1)
 
     def step(fast: Fast, inputs):
-        drive, t = inputs
-        fast, _ = network.step(fast, drive, learned.theta, dt, jax.random.fold_in(key, t))
+        drive, chance = inputs
+        fast, _ = network.step(fast, drive, learned.theta, dt, chance)
         return fast, Recording(spikes=fast.spikes, v=fast.neuron.v)
 
-    _, recording = jax.lax.scan(step, network.reset(batch), (drive, jnp.arange(n_steps)))
+    _, recording = jax.lax.scan(step, network.reset(batch), (drive, network.chance(key, n_steps, batch)))
     return jnp.sum(recording.spikes, axis=0, dtype=float), recording

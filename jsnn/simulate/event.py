@@ -28,7 +28,7 @@ import numpy as np
 from jax import Array
 
 from jsnn.competition import winners
-from jsnn.network import Learned, Network
+from jsnn.network import Chance, Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, combine, dense
 from jsnn.simulate.dense import Dense
@@ -58,7 +58,7 @@ class Touched:
     theta: Array  # mV, [capacity]; infinity in a free slot
     membranes: State  # [1, capacity]
     post: Array  # traces, [capacity]
-    spikes: Array  # bool[capacity], of the step before
+    spikes: Array  # bool[1, capacity + 1], of the step before; the last one is the silent neuron
 
 
 @node
@@ -105,7 +105,7 @@ class Event(Online):
     it is made to divide the presentation.
     """
 
-    capacity: int = 8
+    capacity: int = 6
     piece: int | None = None
 
     def start(self, network: Network, learned: Learned) -> Pending:
@@ -126,7 +126,7 @@ class Event(Online):
         keys: Array,
     ) -> tuple[Learned, Pending, Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
-        tried = self.attempt(network, learned, memo, spikes[:, 0] & valid[0], active[0], dt, keys[0])
+        tried = self.attempt(network, learned, memo, spikes[0] & valid[0], active[0], dt, keys[0])
         return self.finish(network, learned, tried, spikes, active, valid, dt, keys)
 
     def finish(
@@ -151,7 +151,7 @@ class Event(Online):
         weights = learned.weights.at[:, index].set(columns, mode="drop")
         theta = tried.theta
         if adaptation is not None:
-            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), spikes.shape[0] * dt)
+            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), spikes.shape[1] * dt)
         theta = jnp.where(fits, theta, learned.theta)
         unsettled = unsettled_columns(network, columns) & (index < network.n_neurons)
         after = Pending(
@@ -188,12 +188,12 @@ class Event(Online):
             counts = counts.at[tried.touched.index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
 
             def in_full(_):
-                some = raster[:, None], active[None], dt, key[None]
+                some = raster[None], active[None], dt, key[None]
                 return jnp.array(True), Dense().respond(network, learned, *some)[0]
 
             return jax.lax.while_loop(lambda c: ~c[0], in_full, (tried.touched.n <= self.capacity, counts))[1]
 
-        return jax.lax.map(one, (jnp.swapaxes(spikes, 0, 1), active, keys))
+        return jax.lax.map(one, (spikes, active, keys))
 
     def nothing_pending(self, network: Network) -> Pending:
         """Before a presentation of which all columns are settled."""
@@ -277,16 +277,16 @@ class Event(Online):
                     theta = adaptation.decay_step(theta, dt)
             return theta
 
-        def elect(t: Array, excess: Array) -> tuple[Array, Array]:
+        def elect(chance: Chance, excess: Array) -> tuple[Array, Array]:
             """Of neurons in order: which fire, and which are reset (bool[1, ...])."""
-            spikes = winners(network.tie_break, excess, jax.random.split(jax.random.fold_in(key, t))[1])
+            spikes = winners(network.tie_break, excess, chance.tie, network.n_winners)
             return spikes, excess >= 0 if network.ghosts else spikes
 
         def fired(touched: Touched, spikes: Array, was_reset: Array) -> Touched:
             """The slots after those in `spikes` fired and those in `was_reset` were reset (bool[1, capacity])."""
             return dataclasses.replace(
                 touched,
-                spikes=spikes[0],
+                spikes=jnp.pad(spikes, ((0, 0), (0, 1))),
                 theta=grown(touched.theta, was_reset[0]),
                 membranes=neuron.fire(touched.membranes, was_reset),
             )
@@ -294,10 +294,9 @@ class Event(Online):
         def step(carry, inputs, coasting):
             """One step of the touched neurons and, unless they are coasting, of the others."""
             others, touched, inhibition, pre = carry
-            drive, arrive, s_pre, t = inputs
-            some = jnp.append(touched.spikes, False)[None]
-            inhibition, current = network.inhibition.step(inhibition, some, dt)
-            noise = neuron.noise(jax.random.split(jax.random.fold_in(key, t))[0], (1, n_neurons))
+            drive, arrive, s_pre, chance = inputs
+            inhibition, current = network.inhibition.step(inhibition, touched.spikes, dt)
+            noise = neuron.noise(chance.neuron, (1, n_neurons))
             own_noise = jax.tree.map(lambda x: x.at[:, touched.index].get(mode="fill", fill_value=1.0), noise)
             own_drive = network.gain * (touched.weights @ arrive.astype(dtype))
             theta = decayed(touched.theta)
@@ -313,7 +312,7 @@ class Event(Online):
 
                 def fire(carry):
                     in_order = jnp.argsort(touched.index)
-                    elected = elect(t, own_excess[:, in_order])
+                    elected = elect(chance, own_excess[:, in_order])
                     spikes, was_reset = (x[:, jnp.argsort(in_order)] for x in elected)
                     return False, fired(carry[1], spikes, was_reset)
 
@@ -326,7 +325,7 @@ class Event(Online):
 
                 def fire_all(carry):
                     _, touched, others = carry
-                    spikes, was_reset = elect(t, excess.at[0, touched.index].set(own_excess[0], mode="drop"))
+                    spikes, was_reset = elect(chance, excess.at[0, touched.index].set(own_excess[0], mode="drop"))
                     touched, others = touch(touched, others, spikes[0] & (others.theta < jnp.inf))
                     others = Others(
                         theta=grown(others.theta, was_reset[0]), membranes=neuron.fire(others.membranes, was_reset)
@@ -336,18 +335,19 @@ class Event(Online):
 
                 _, touched, others = jax.lax.while_loop(lambda c: c[0], fire_all, (crossing, touched, others))
             pre = rule.pre_trace.step(pre, s_pre, dt)
-            post = rule.post_trace.step(touched.post, touched.spikes, dt)
+            own_spikes = touched.spikes[0, :-1]
+            post = rule.post_trace.step(touched.post, own_spikes, dt)
             w = touched.weights
             at_pre = jnp.where(s_pre, rule.on_pre(w, 0.0, post[:, None]), 0.0)
-            at_post = jnp.where(touched.spikes[:, None], rule.on_post(w, pre, 0.0), 0.0)
+            at_post = jnp.where(own_spikes[:, None], rule.on_post(w, pre, 0.0), 0.0)
             weights = jnp.clip(w + at_pre + at_post, rule.w_min, rule.w_max)
             touched = dataclasses.replace(touched, weights=weights, post=post)
-            return (others, touched, inhibition, pre), (touched.spikes, current[0, -1])
+            return (others, touched, inhibition, pre), (own_spikes, current[0, -1])
 
         def in_full(carry, piece):
-            arrive, s_pre, t = piece
+            arrive, s_pre, chance = piece
             drives = network.gain * product(arrive.astype(dtype), active, learned.weights)
-            xs = drives[:, None], arrive, s_pre, t
+            xs = drives[:, None], arrive, s_pre, chance
             carry, (spikes, _) = jax.lax.scan(lambda c, x: step(c, x, coasting=False), carry, xs)
             return carry, spikes
 
@@ -360,7 +360,7 @@ class Event(Online):
             theta=learned.theta.at[pending.index].get(mode="fill", fill_value=jnp.inf),
             membranes=neuron.init((1, capacity)),
             post=jnp.zeros(capacity, dtype),
-            spikes=jnp.zeros(capacity, bool),
+            spikes=jnp.zeros((1, capacity + 1), bool),
         )
         others = Others(
             theta=learned.theta.at[pending.index].set(jnp.inf, mode="drop"), membranes=neuron.init((1, n_neurons))
@@ -373,7 +373,7 @@ class Event(Online):
             spikes = spikes.reshape(n_steps, capacity)
             return Attempt(touched=touched, theta=theta, spikes=spikes, coasted=coasted)
 
-        steps = arriving, raster, jnp.arange(n_steps)
+        steps = arriving, raster, network.chance(key, n_steps, 1)
         length = self.piece_of(n_steps)
         if length is None or not isinstance(neuron, Coasting):
             return attempted(*in_full(carry, steps), jnp.zeros(1, bool))

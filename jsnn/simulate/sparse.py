@@ -37,9 +37,8 @@ class Sparse(Online):
         keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
-        key = keys[0]
         rule, adaptation = network.rule, network.neuron.adaptation
-        raster = spikes[:, 0] & valid[0]
+        raster = spikes[0] & valid[0]
         n_steps, n_active = raster.shape
         weights = learned.weights.at[active[0]].get(mode="fill", fill_value=0.0)
 
@@ -53,10 +52,10 @@ class Sparse(Online):
 
         def step(carry, inputs):
             weights, theta, fast, drive, pre, post = carry
-            s_pre, t = inputs
+            s_pre, t, chance = inputs
             if adaptation is not None:
                 theta = adaptation.decay_step(theta, dt)
-            fast, was_reset = network.step(fast, network.gain * drive[None], theta, dt, jax.random.fold_in(key, t))
+            fast, was_reset = network.step(fast, network.gain * drive[None], theta, dt, chance)
             fast = dataclasses.replace(fast, spikes=fast.spikes & valid[0])
             if adaptation is not None:
                 theta = theta + adaptation.theta_plus * (was_reset[0] & valid[0])
@@ -92,7 +91,7 @@ class Sparse(Online):
             jnp.zeros(n_active, weights.dtype),
             jnp.zeros_like(learned.theta),
         )
-        steps = raster, jnp.arange(n_steps)
+        steps = raster, jnp.arange(n_steps), network.chance(keys[0], n_steps, 1)
         # The first step also brings weights into their bounds that have no part in it; nothing drives the network yet.
         (weights, theta, fast, _, *traces), fired = step(start, jax.tree.map(lambda x: x[0], steps))
         weights = clipped(weights)
