@@ -33,6 +33,7 @@ from jsnn.trial import TRAIN, Inputs, Rasters, Trial
 
 T = TypeVar("T")
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
+CHUNK = 16  # trials that an accelerator computes at once, if not all
 EVAL_BATCH = 64  # presentations that a frozen network answers at once
 
 
@@ -235,11 +236,11 @@ def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Ar
     return jax.vmap(one)(counts, labels, shown, before)
 
 
-def ways(cell: Cell, engine: str = "auto", grid: str = "auto") -> list[Way]:
+def ways(cell: Cell, engine: str = "auto", grid: str | int = "auto") -> list[Way]:
     """The ways there are to train a cell, the one that is most often the fastest first.
 
-    `engine` and `grid` ("map": one trial after the other, "vmap": all at once) leave only some of them. Raises
-    InputError for an engine that cannot train the cell.
+    `engine` and `grid` ("map": one trial after the other, "vmap": all at once, or so many) leave only some of them.
+    Raises InputError for an engine that cannot train the cell.
     """
     network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
     why_not: dict[str, str | None] = {}
@@ -251,7 +252,11 @@ def ways(cell: Cell, engine: str = "auto", grid: str = "auto") -> list[Way]:
         raise InputError(f'run.engine = "{engine}": {why_not[engine]}; choose "dense" or "auto"')
     engines = [name for name in ENGINES if why_not.get(name) is None]
     n_trials = len(cell.index)
-    at_once = {"map": [1], "vmap": [n_trials], "auto": sorted({1, n_trials}, reverse=not on_cpu())}[grid]
+    if isinstance(grid, int):
+        at_once = [min(grid, n_trials)]
+    else:
+        some = {1, n_trials} if on_cpu() else {1, min(CHUNK, n_trials), n_trials}
+        at_once = {"map": [1], "vmap": [n_trials], "auto": sorted(some, reverse=not on_cpu())}[grid]
     return [Way(e, k) for e in engines if engine in ("auto", e) for k in at_once]
 
 

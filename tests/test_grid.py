@@ -70,6 +70,25 @@ def test_cells_with_devices_of_their_own(tmp_path):
     assert len(one) == 6 and one == two
 
 
+ONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "sweep.run.seed=[0]"]
+
+
+@pytest.mark.slow
+def test_one_trial_on_two_devices(tmp_path):
+    """One encodes what the other learns from; both answer: not a byte is different."""
+    one, two = results_on(tmp_path, 1, *ONE), results_on(tmp_path, 2, *ONE)
+    assert len(one) == 1 and one == two
+
+
+@pytest.mark.slow
+def test_a_batch_on_two_devices(tmp_path):
+    """They share the presentations of each batch: the same up to rounding."""
+    batched = [*ONE, "--set", "run.batch_size=8", "--set", "network.lockstep=false"]
+    (one,), (two,) = results_on(tmp_path, 1, *batched), results_on(tmp_path, 2, *batched)
+    assert one["output_spikes"] > 1 and one["output_spikes"] == pytest.approx(two["output_spikes"], rel=0.1)
+    assert one["input_spikes"] == two["input_spikes"] and one["neuron_labels"] == two["neuron_labels"]
+
+
 @pytest.mark.slow
 def test_trials_at_once(tmp_path):
     """By vmap, up to rounding."""
@@ -82,6 +101,9 @@ def test_trials_at_once(tmp_path):
 def test_which_devices(monkeypatch):
     devices = ["a", "b", "c", "d"]
     monkeypatch.setattr(jax, "devices", lambda: devices)
+    shared = grid.layouts(1, 1, 8)[0]
+    assert shared.split and list(shared.devices) == devices  # nothing else to do: they share a batch
+    assert not grid.layouts(1, 1, 6)[0].split and not grid.layouts(4, 1, 8)[0].split
     for n_trials, n_cells, used in (
         (1, 1, [["a"]]),
         (8, 1, [devices]),
@@ -129,6 +151,7 @@ def test_ways(online):
     assert study.ways(cell) == [Way(engine, k) for engine in ("event", "sparse", "dense") for k in (1, 3)]
     assert study.ways(cell, "dense", "map") == [Way("dense")]
     assert study.ways(cell, "event", "vmap") == [Way("event", 3)]
+    assert study.ways(cell, "event", 2) == [Way("event", 2)] and study.ways(cell, "event", 5) == [Way("event", 3)]
     inputs = dataclasses.replace(cell.trials.inputs, batch_size=4)
     batched = dataclasses.replace(cell, trials=dataclasses.replace(cell.trials, inputs=inputs))
     assert study.ways(batched, grid="map") == [Way("dense")]

@@ -261,13 +261,14 @@ def victims(settings, reference):  # after the reference, whose compiled program
 
 
 def real_command(settings, out, *arguments):
-    """The command itself, in a process of its own."""
+    """The command itself, in a process of its own: also without what JAX's import has put into our environment."""
     return subprocess.Popen(
         [
             sys.executable,
             str(ROOT / "experiments" / "matrix.py"),
             *(str(settings.toml), "--out", str(out), "--no-clock", "--no-figures", *arguments),
         ],
+        env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

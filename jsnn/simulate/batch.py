@@ -6,12 +6,15 @@ and thresholds W that the batch starts with, and arrives at W_b; then
     W <- normalise(clip(W + R_b (W_b - W)))        R: the network's `reduction`
     theta <- decay(theta + sum_b (theta_b - theta))
 
-So a batch of one is online learning, and presentations need not wait for each other: the event engine computes them,
-the weights of those that fired apart from all others', and devices can share them. In a lockstep network (BindsNET's
-batch) they meet in every step, which costs three products of batch x n_input x n_neurons a step instead.
+So a batch of one is online learning (but for a neuron that fires in the very first step, when online learning has not
+yet brought weights that the normalisation lifted back into their bounds). Presentations need not wait for each other:
+the event engine computes them, the weights of those that fired apart from all others', and devices can share them. In a
+lockstep network (BindsNET's batch) they meet in every step, which costs three products of batch x n_input x n_neurons a
+step instead.
 
 Memory: the weights, their changes, and the result: three arrays of n_input x n_neurons on each device, whatever the
-batch, besides the rasters of a block and the drives of one presentation (n_steps x n_neurons).
+batch, besides the rasters of a block and the drives of one presentation (n_steps x n_neurons). Devices that share a
+batch (`axis`) each sum the changes of their own presentations; then they agree, up to rounding with what one would do.
 """
 
 import dataclasses
