@@ -295,6 +295,9 @@ def _begin(job: Job, lane: Lane) -> LaneState:
         ways = study.ways(cell, run.engine, run.grid)
         way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.directory() / "ways.json")
         chosen.append(way)
+        refused = study.refusals(cell).get("event")
+        if run.engine == "auto" and refused and study.own_batch(cell.trials) == cell.trials.inputs.batch_size:
+            why = f"{why}; not by event: {refused}".removeprefix("; ")
         if why:
             job.observer.chose(job.cfg.entries[cell.index[0]], measure.shown(way), why)
     return dataclasses.replace(state, ways=tuple(chosen))

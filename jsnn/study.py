@@ -236,21 +236,25 @@ def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Ar
     return jax.vmap(one)(counts, labels, shown, before)
 
 
+def refusals(cell: Cell) -> dict[str, str]:
+    """The engines that cannot train a cell, and why."""
+    network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
+    if batch > 1 and network.lockstep:
+        return dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch} in lockstep")
+    refused = event.refusal(network)
+    return {"event": refused} if refused else {}
+
+
 def ways(cell: Cell, engine: str = "auto", grid: str | int = "auto") -> list[Way]:
     """The ways there are to train a cell, the one that is most often the fastest first.
 
     `engine` and `grid` ("map": one trial after the other, "vmap": all at once, or so many) leave only some of them.
     Raises InputError for an engine that cannot train the cell.
     """
-    network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
-    why_not: dict[str, str | None] = {}
-    if batch > 1 and network.lockstep:
-        why_not = dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch} in lockstep")
-    elif engine in ("auto", "event"):
-        why_not = {"event": event.refusal(network)}
-    if why_not.get(engine) is not None:
+    why_not = refusals(cell) if engine != "dense" else {}
+    if engine in why_not:
         raise InputError(f'run.engine = "{engine}": {why_not[engine]}; choose "dense" or "auto"')
-    engines = [name for name in ENGINES if why_not.get(name) is None]
+    engines = [name for name in ENGINES if name not in why_not]
     n_trials = len(cell.index)
     if isinstance(grid, int):
         at_once = [min(grid, n_trials)]

@@ -14,6 +14,7 @@ import pytest
 from jsnn import config, data, grid, measure, study
 from jsnn.errors import InputError
 from jsnn.grid import Layout
+from jsnn.simulate import event
 from jsnn.study import Schedule, Way
 
 ROOT = Path(__file__).parent.parent
@@ -158,6 +159,16 @@ def test_ways(online):
     refused = 'run.engine = "event": it learns from batches of 4 in lockstep; choose "dense" or "auto"'
     with pytest.raises(InputError, match=refused):
         study.ways(batched, "event")
+
+
+def test_why_an_engine_is_not_taken_is_said(online, monkeypatch):
+    (cell,) = online.cells
+    assert study.refusals(cell) == {}
+    monkeypatch.setattr(event, "refusal", lambda network: "its rule is not local")
+    assert study.refusals(cell) == {"event": "its rule is not local"}
+    assert {way.engine for way in study.ways(cell)} == {"sparse", "dense"}
+    with pytest.raises(InputError, match='run.engine = "event": its rule is not local'):
+        study.ways(cell, "event")
 
 
 def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
