@@ -260,7 +260,7 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     if arguments.distributed or arguments.join:
         grid.join(*joining(arguments.join))
     else:
-        alone = len(cfg.entries) == 1 and not study.can_share(cfg.entries[0].trial)
+        alone = len(cfg.entries) == 1 and study.in_lockstep(cfg.entries[0].trial)
         grid.use_cores(1 if alone else os.cpu_count() or 1)
     out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):

@@ -28,6 +28,7 @@ from jsnn.grid import fetch, in_step, is_first
 
 logging.getLogger("absl").setLevel(logging.ERROR)
 KEPT = 2
+COMMIT_SUCCESS_FILE = "commit_success.txt"  # of orbax
 LEFTOVER = re.compile(r"\d+\.(unfinished|old|orbax-checkpoint-tmp).*")
 
 
@@ -81,6 +82,8 @@ def save(directory: Path, step: int, arrays: Any, meta: dict[str, Any]) -> None:
 
 def _install(directory: Path, step: int, unfinished: Path) -> None:
     """Give a finished checkpoint its name, and take theirs from those that are not kept."""
+    for notice in unfinished.rglob(COMMIT_SUCCESS_FILE):  # says where it was written, which is not where it will be
+        notice.write_text("Checkpoint commit was successful")
     target = directory / str(step)
     if target.exists():
         target.rename(directory / f"{step}.old")

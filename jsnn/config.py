@@ -262,6 +262,9 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
 def bounds(trial: Trial, where: str) -> None:
     """What no single field can say: relations between numbers."""
     network = trial.network
+    if network.n_winners > network.n_neurons:
+        most = f"n_neurons = {network.n_neurons}"
+        raise InputError(f"{where}: network.n_winners = {network.n_winners}: it should be at most {most}")
     relations = [("rule", network.rule, "w_min", "w_max")]
     neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
     for path, neuron in neurons.items():

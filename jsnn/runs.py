@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from jsnn import checkpoint, config, evaluation, measure, readout, results, study
+from jsnn import checkpoint, config, evaluation, measure, readout, results, study, training
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset, cache
 from jsnn.errors import InputError
@@ -296,7 +296,7 @@ def _begin(job: Job, lane: Lane) -> LaneState:
         way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.directory() / "ways.json")
         chosen.append(way)
         refused = study.refusals(cell).get("event")
-        if run.engine == "auto" and refused and study.own_batch(cell.trials) == cell.trials.inputs.batch_size:
+        if refused and run.engine == "auto" and not study.in_lockstep(cell.trials):
             why = f"{why}; not by event: {refused}".removeprefix("; ")
         if why:
             job.observer.chose(job.cfg.entries[cell.index[0]], measure.shown(way), why)
@@ -324,7 +324,7 @@ def _train_lane(
         if time.monotonic() - saved_at >= job.cfg.run.checkpoint_seconds:
             save(state)
 
-    state = study.train(lane, job.data, job.schedule, state, observer.progress, on_window)
+    state = training.train(lane, job.data, job.schedule, state, observer.progress, on_window)
     if saved != state.window:
         save(state)
     return state

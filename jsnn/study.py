@@ -3,16 +3,14 @@
     trials  --same structure-->  cells   (one program; its trials' numbers are stacked, [n_trials, ...])
     cells   --same inputs----->  lanes   (one stream of rasters, shown to several networks)
 
-A lane is the unit of work: its cells train in lockstep, window by window, then answer (`jsnn.evaluation`). Its state
-between two windows is all there is to save (`LaneState`).
+A lane is the unit of work: its cells train side by side, window by window (`jsnn.training`), then answer
+(`jsnn.evaluation`). Its state between two windows is all there is to save (`LaneState`).
 """
 
 import dataclasses
-import itertools
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,18 +18,16 @@ import numpy as np
 from jax import Array
 
 from jsnn import readout, trial
-from jsnn.data import Dataset
 from jsnn.errors import InputError
-from jsnn.grid import WHOLE, Layout, fetch, layouts, on_cpu
+from jsnn.grid import WHOLE, Layout, layouts, on_cpu
 from jsnn.network import Learned
 from jsnn.simulate import Engine, Online, event
 from jsnn.simulate.batch import Batch
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
 from jsnn.simulate.sparse import Sparse
-from jsnn.trial import TRAIN, Inputs, Rasters, Trial
+from jsnn.trial import Inputs, Rasters, Trial
 
-T = TypeVar("T")
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
 CHUNK = 16  # trials that an accelerator computes at once, if not all
 EVAL_BATCH = 64  # presentations that a frozen network answers at once
@@ -136,10 +132,6 @@ def _init(layout: Layout, trials: Trial) -> Learned:
     return layout.map(trial.init, trials)
 
 
-def _order(layout: Layout, inputs: Inputs, epoch: Array, n: int) -> Array:
-    return layout.map(lambda i: trial.order(i, epoch, n), inputs)
-
-
 def _encode(
     layout: Layout, inputs: Inputs, purpose: Array, images: Array, index: Array, first: Array, n_active: int
 ) -> Rasters:
@@ -188,14 +180,14 @@ def engine_of(way: Way, trials: Trial, axis: str | None = None) -> Engine:
     return Batch(online, axis) if own_batch(trials) > 1 else online
 
 
+def in_lockstep(trials: Trial) -> bool:
+    """Whether presentations meet in every step: they need one device, and the dense engine."""
+    return trials.network.lockstep and trials.inputs.batch_size > 1
+
+
 def own_batch(trials: Trial) -> int:
-    """How many presentations of a batch learn on their own; 1 in a lockstep network."""
-    return 1 if trials.network.lockstep else trials.inputs.batch_size
-
-
-def can_share(trials: Trial) -> bool:
-    """Whether more than one device can work for one of these trials: not for batches in lockstep."""
-    return trials.inputs.batch_size == 1 or not trials.network.lockstep
+    """How many presentations of a batch learn on their own."""
+    return 1 if in_lockstep(trials) else trials.inputs.batch_size
 
 
 def where_of(lane: Lane) -> list[Layout]:
@@ -219,29 +211,12 @@ def encoded(by: Layout, where: Sequence[Layout], *arguments: Any) -> dict[Layout
     return {layout: rasters if layout == by else layout.put(rasters) for layout in dict.fromkeys(where)}
 
 
-def training_order(where: Layout, inputs: Inputs, epoch: int, n: int) -> np.ndarray:
-    """The order of the n training images in an epoch, int32[n_trials, n]."""
-    return fetch(jax.jit(_order, static_argnums=(0, 3))(where, inputs, epoch, n))
-
-
-def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, readout.Assignment]:
-    """A window's answers int32[n_trials, n] by the labels of the window before, and the assignment that it
-    gives itself.
-    """
-
-    def one(counts, labels, shown, before):
-        old = readout.Assignment(response=jnp.zeros((readout.N_CLASSES, counts.shape[1])), label=before)
-        return readout.all_activity(old, counts), readout.assign(counts, labels, shown)
-
-    return jax.vmap(one)(counts, labels, shown, before)
-
-
 def refusals(cell: Cell) -> dict[str, str]:
     """The engines that cannot train a cell, and why."""
-    network, batch = take(cell.trials.network, 0), cell.trials.inputs.batch_size
-    if batch > 1 and network.lockstep:
+    if in_lockstep(cell.trials):
+        batch = cell.trials.inputs.batch_size
         return dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch} in lockstep")
-    refused = event.refusal(network)
+    refused = event.refusal(take(cell.trials.network, 0))
     return {"event": refused} if refused else {}
 
 
@@ -291,120 +266,3 @@ def blocks(index: np.ndarray, size: int) -> Iterator[np.ndarray]:
     for i in range(0, index.shape[1], size):
         part = index[:, i : i + size]
         yield np.pad(part, ((0, 0), (0, size - part.shape[1])), constant_values=-1)
-
-
-@dataclasses.dataclass(frozen=True)
-class Block:
-    """What is shown next: a part of a window."""
-
-    index: np.ndarray  # int32[n_trials, n_batches, batch]: which images; -1: none
-    first: int  # number of its first presentation
-    shown: np.ndarray | None  # int32[n_trials, n]: the images of the window that it ends, or None
-
-
-def _window(schedule: Schedule, batch: int) -> int:
-    """Images of a window: whole batches."""
-    size = -(-schedule.n_train // schedule.windows)
-    return -(-size // batch) * batch
-
-
-def _schedule(lane: Lane, schedule: Schedule, by: Layout, window: int) -> Iterator[Block]:
-    """All blocks from a window on to the end of the schedule; `by` draws the order of the images."""
-    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
-    batch, n_batches, n = inputs.batch_size, batches_of(lane), schedule.n_train
-    size = _window(schedule, batch)
-    per_epoch = -(-n // size)
-    for epoch in range(window // per_epoch, schedule.epochs):
-        order = training_order(by, inputs, epoch, n)
-        for w in range(window - epoch * per_epoch, per_epoch):
-            shown = order[:, w * size : (w + 1) * size]
-            parts = list(blocks(shown, n_batches * batch))
-            for k, part in enumerate(parts):
-                yield Block(
-                    index=part.reshape(n_trials, n_batches, batch),
-                    first=epoch * n + w * size + k * n_batches * batch,
-                    shown=shown if k == len(parts) - 1 else None,
-                )
-        window = (epoch + 1) * per_epoch
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made before the one before it is used."""
-    made = list(itertools.islice(items, 1))
-    while made:
-        following = list(itertools.islice(items, 1))
-        yield made[0]
-        made = following
-
-
-def train(
-    lane: Lane,
-    data: Dataset,
-    schedule: Schedule,
-    state: LaneState,
-    on_progress: Callable[[int], None],
-    on_window: Callable[[LaneState], None],
-) -> LaneState:
-    """Train a lane from `state` to the end of the schedule.
-
-    `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state. Devices
-    never wait: each block is encoded while the one before it is learned from, on another device if one is idle, and
-    learned from before the answers to the one before it are looked at.
-    """
-    begin, n_trials, where = state, len(lane.cells[0].index), where_of(lane)
-    by = encoder_of(where)
-    images = by.put(data.train_images[: schedule.n_train])
-    n_active = trial.most_active(data.train_images[: schedule.n_train])
-
-    def with_rasters(block: Block) -> tuple[Block, dict[Layout, Rasters]]:
-        return block, encoded(by, where, lane.inputs, TRAIN, images, block.index, block.first, n_active)
-
-    def trained() -> Iterator[tuple[Block, tuple[Learned, ...], list[Array]]]:
-        learned = list(begin.learned)
-        if len({layout.devices for layout in where}) > 1:
-            learned = [layout.put(x) for layout, x in zip(where, learned, strict=True)]
-        for block, rasters in _ahead(map(with_rasters, _schedule(lane, schedule, by, begin.window))):
-            counts = []
-            for c, (cell, way) in enumerate(zip(lane.cells, begin.ways, strict=True)):
-                learned[c], out = train_block(
-                    way, where[c], cell, learned[c], rasters[where[c]], block.index, block.first
-                )
-                counts.append(out)
-            yield block, tuple(learned), counts
-
-    counts, since = [[] for _ in lane.cells], None
-    for block, learned, outs in _ahead(trained()):
-        n = n_trials * int(np.sum(block.index[0] >= 0))
-        for c, out in enumerate(outs):
-            counts[c].append(fetch(out).reshape(n_trials, block.index[0].size, -1))
-            on_progress(n)
-        now = time.perf_counter()
-        if since is not None:
-            seconds = (now - since) / len(lane.cells)
-            timed = [(presentations + n, spent + seconds) for presentations, spent in state.timed]
-            state = dataclasses.replace(state, timed=timed)
-        since = now
-        if block.shown is not None:
-            state = dataclasses.replace(state, learned=learned, window=state.window + 1)
-            seen = block.first + int(np.sum(block.index[0] >= 0))
-            _score(state, counts, data.train_labels[block.shown], _window(schedule, lane.inputs.batch_size), seen)
-            counts = [[] for _ in lane.cells]
-            on_window(state)
-    return state
-
-
-def _score(state: LaneState, counts: list[list[np.ndarray]], truth: np.ndarray, window: int, seen: int) -> None:
-    """Add this window's point to the learning curves: its accuracy by the labels of the window before."""
-    n = truth.shape[1]
-    padded = np.pad(truth, ((0, 0), (0, window - n)), constant_values=-1)
-    labels, responses, curves = [], [], list(state.curves)  # new ones: the state before stays what it was
-    for c, parts in enumerate(counts):
-        window_counts = np.concatenate(parts, axis=1)[:, :n]
-        window_counts = np.pad(window_counts, ((0, 0), (0, window - n), (0, 0)))
-        answers, new = jax.jit(_vote)(window_counts, padded, padded >= 0, state.labels[c])
-        if state.window > 1:
-            accuracy = np.mean(np.asarray(answers)[:, :n] == truth, axis=1)
-            curves[c] = [[*curve, (seen, float(a))] for curve, a in zip(curves[c], accuracy, strict=True)]
-        labels.append(np.asarray(new.label))
-        responses.append(state.responses[c] + np.asarray(new.response))
-    state.labels, state.responses, state.curves = tuple(labels), tuple(responses), curves

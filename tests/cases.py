@@ -6,6 +6,8 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.network import Network
@@ -80,6 +82,21 @@ def random_case(choice, seed):
         valid[rng.integers(choice["batch"])] = choice["batch"] == 1
     rasters = rng.random((3, T, choice["batch"], N_INPUT)) < rng.uniform(0.1, 0.4, N_INPUT)
     return network, learned, rasters, valid
+
+
+def in_float64(n, *strategies):
+    """Calls the test with `n` generated seeds (and what more strategies give), in float64."""
+
+    def decorate(test):
+        @settings(max_examples=n, phases=[Phase.generate])
+        @given(st.tuples(st.integers(0, 10**6), *strategies))
+        def examples(drawn):
+            with jax.enable_x64(True):
+                test(*drawn)
+
+        return examples
+
+    return decorate
 
 
 def label(choice):

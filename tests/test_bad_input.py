@@ -171,6 +171,7 @@ CASES = [
     Case("inhibition kind", "network.inhibition.kind", "'directt'", "'direct'", "network.inhibition.kind=directt"),
     Case("table outside matrix", r"\[neuron.lif\]", "not in matrix.neuron", "known: adaptive_lif", "neuron.lif.dt=3"),
     Case("data set", "data.name", "'emnist'", "'fashion_mnist'", "data.name=emnist"),
+    Case("too many winners", "network.n_winners", "= 5", "at most n_neurons = 4", "network.n_winners=5"),
     Case("tie-break", "network.tie_break", "'last'", "'first', 'random' or 'furthest'", "network.tie_break=last"),
     Case("reduction", "network.reduction", "'all'", "'sum', 'mean', 'max' or 'mean_fired'", "network.reduction=all"),
     Case(

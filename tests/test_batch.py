@@ -10,9 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import N_INPUT, T, label, pairwise, random_case
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from cases import N_INPUT, T, in_float64, label, pairwise, random_case
 
 from jsnn.competition import TieBreak
 from jsnn.inhibition import DirectInhibition, InhibitoryLayer
@@ -95,19 +93,17 @@ batched = functools.partial(jax.jit, static_argnums=0)(
 def test_batch_is_its_definition_in_float64(choice):
     total = []
 
-    @settings(max_examples=4, phases=[Phase.generate])
-    @given(st.integers(0, 10**6))
+    @in_float64(4)
     def examples(seed):
-        with jax.enable_x64(True):
-            network, learned, spikes, active, keys = network_of(choice, seed)
-            valid = np.array([True, True, False, True])
-            w, theta, counts = by_definition(network, learned, spikes, valid, keys)
-            engine = Batch(choice["online"])
-            after, _, n = batched(engine, network, learned, spikes, active, valid, 1.0, keys)
-            np.testing.assert_array_equal(n, counts)
-            np.testing.assert_allclose(after.weights, w, rtol=0, atol=1e-12)
-            np.testing.assert_allclose(after.theta, theta, rtol=1e-12, atol=1e-12)
-            total.append(int(counts.sum()))
+        network, learned, spikes, active, keys = network_of(choice, seed)
+        valid = np.array([True, True, False, True])
+        w, theta, counts = by_definition(network, learned, spikes, valid, keys)
+        engine = Batch(choice["online"])
+        after, _, n = batched(engine, network, learned, spikes, active, valid, 1.0, keys)
+        np.testing.assert_array_equal(n, counts)
+        np.testing.assert_allclose(after.weights, w, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(after.theta, theta, rtol=1e-12, atol=1e-12)
+        total.append(int(counts.sum()))
 
     examples()
     assert sum(total) > 20, "hardly a spike"

@@ -13,8 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import N_INPUT, N, T, label, pairwise, random_case
-from hypothesis import Phase, given, settings
+from cases import N_INPUT, N, T, in_float64, label, pairwise, random_case
 from hypothesis import strategies as st
 
 from jsnn.competition import TieBreak
@@ -92,11 +91,9 @@ def test_event_is_dense_in_float64(choice):
     """Random numbers and rasters, strong and weak inhibition."""
     total = []
 
-    @settings(max_examples=6, phases=[Phase.generate])
-    @given(st.integers(0, 10**6), st.sampled_from([None, 3.0, 120.0]))
+    @in_float64(6, st.sampled_from([None, 3.0, 120.0]))
     def examples(seed, strength):
-        with jax.enable_x64(True):
-            total.extend(compare(choice, seed, 1e-12, strength))
+        total.extend(compare(choice, seed, 1e-12, strength))
 
     examples()
     assert sum(n for n, *_ in total) > 50, "hardly a spike to compare"
@@ -120,21 +117,19 @@ def sparse_beside_dense(network, learned, of_dense, spikes, active, key):
 def test_sparse_is_dense_in_float64(choice):
     total = []
 
-    @settings(max_examples=6, phases=[Phase.generate])
-    @given(st.integers(0, 10**6))
+    @in_float64(6)
     def examples(seed):
-        with jax.enable_x64(True):
-            network, learned, rasters, _ = random_case({"reduction": "sum", "batch": 1, "full": True} | choice, seed)
-            of_dense = learned
-            for n, raster in enumerate(rasters):
-                active = np.append(np.arange(N_INPUT), [N_INPUT] * 2).astype(np.int32)[None]
-                spikes = np.append(raster, np.zeros((T, 1, 2), bool), axis=2)[:, 0][None]
-                key = jax.random.fold_in(jax.random.key(seed), n)
-                learned, of_dense, *counts = sparse_beside_dense(network, learned, of_dense, spikes, active, key)
-                np.testing.assert_array_equal(*counts)
-                np.testing.assert_allclose(learned.weights, of_dense.weights, rtol=0, atol=1e-12)
-                np.testing.assert_allclose(learned.theta, of_dense.theta, rtol=1e-12, atol=1e-12)
-                total.append(int(counts[0].sum()))
+        network, learned, rasters, _ = random_case({"reduction": "sum", "batch": 1, "full": True} | choice, seed)
+        of_dense = learned
+        for n, raster in enumerate(rasters):
+            active = np.append(np.arange(N_INPUT), [N_INPUT] * 2).astype(np.int32)[None]
+            spikes = np.append(raster, np.zeros((T, 1, 2), bool), axis=2)[:, 0][None]
+            key = jax.random.fold_in(jax.random.key(seed), n)
+            learned, of_dense, *counts = sparse_beside_dense(network, learned, of_dense, spikes, active, key)
+            np.testing.assert_array_equal(*counts)
+            np.testing.assert_allclose(learned.weights, of_dense.weights, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(learned.theta, of_dense.theta, rtol=1e-12, atol=1e-12)
+            total.append(int(counts[0].sum()))
 
     examples()
     assert sum(total) > 100

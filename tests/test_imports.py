@@ -19,7 +19,7 @@ LAYERS = (
     ("learners",),
     ("trial",),
     ("study", "checkpoint", "config", "results", "plots"),
-    ("evaluation", "measure"),
+    ("training", "evaluation", "measure"),
     ("records",),
     ("runs",),
     ("experiments",),

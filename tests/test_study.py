@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import evaluation, readout, study
+from jsnn import evaluation, readout, study, training
 from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
 from jsnn.grid import layouts
@@ -66,7 +66,7 @@ def lane_of(*trials):
 
 
 def train(lane, state=None, on_progress=lambda n: None, on_window=lambda state: None) -> LaneState:
-    return study.train(lane, toy(), SCHEDULE, state or study.start(lane), on_progress, on_window)
+    return training.train(lane, toy(), SCHEDULE, state or study.start(lane), on_progress, on_window)
 
 
 def answer(lane, state, on_progress=lambda n: None):
@@ -229,7 +229,7 @@ def test_training_by_definition(batch_size):
     lane = lane_of(trial)
     start = study.start(lane)
     state = train(lane, start)
-    orders = [study.training_order(layouts(1, 1)[0], lane.inputs, epoch, 22)[0] for epoch in range(2)]
+    orders = [training.training_order(layouts(1, 1)[0], lane.inputs, epoch, 22)[0] for epoch in range(2)]
     assert np.array_equal(np.sort(orders, axis=1), [np.arange(22)] * 2)
     assert not np.array_equal(*orders) and not np.array_equal(orders[0], np.arange(22))
     learned, counts = by_definition(trial, study.take(start.learned[0], 0), orders)
@@ -384,7 +384,7 @@ def test_only_training_images_that_are_used_are_seen():
         test_labels=9 - data.test_labels,
     )
     lane, (state, answers) = lane_of(make()), alone(0, 0.05)
-    again = study.train(lane, other, SCHEDULE, study.start(lane), lambda n: None, lambda state: None)
+    again = training.train(lane, other, SCHEDULE, study.start(lane), lambda n: None, lambda state: None)
     assert_same(again.learned, state.learned)
     new = evaluation.answer(lane, other, SCHEDULE, again.learned, lambda n: None)[0][0]
     np.testing.assert_array_equal(new.labels, answers.labels)

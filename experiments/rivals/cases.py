@@ -40,6 +40,9 @@ class Case:
 
 STDP = "soft-bound STDP at 5 % input, 5 winners a step; neuroSush normalises each step, jsnn each 250 steps"
 EXAMPLE = "64 images at once; BindsNET one at a time, as its example does"
+FROZEN = Case(
+    "frozen-n6400-b64", "two_layer", "bindsnet", n=6400, learning=False, block=64, pass_images=1024, rival_batch=64
+)
 CASES = (
     *(
         Case(f"online-n{n}", "two_layer", "bindsnet", n=n, pass_images=min(4096, 6400 * 1024 // n))
@@ -49,20 +52,8 @@ CASES = (
     Case("stdp-784x400", "stdp", "neurosush", n=400, block=16, note=STDP),
     Case("stdp-784x400-b32", "stdp", "neurosush", n=400, batch=32, block=128, note=f"{STDP}; steps of the whole batch"),
     *(Case(f"layers-h{n}", "three_layer", "ngclearn", n=n, steps=200, intensity=63.75) for n in (100, 400)),
-    Case(
-        "frozen-n6400",
-        "two_layer",
-        "bindsnet",
-        n=6400,
-        learning=False,
-        block=64,
-        pass_images=1024,
-        rival_batch=1,
-        note=EXAMPLE,
-    ),
-    Case(
-        "frozen-n6400-b64", "two_layer", "bindsnet", n=6400, learning=False, block=64, pass_images=1024, rival_batch=64
-    ),
+    dataclasses.replace(FROZEN, name="frozen-n6400", rival_batch=1, note=EXAMPLE),
+    FROZEN,
     Case("study-36x5", "study", ALONE, steps=50, batch=32, seeds=5, note="configs/matrix.toml"),
     *(Case(f"online-n400-t{t}", "two_layer", "bindsnet", n=400, steps=t) for t in (50, 100, 500, 1000)),
     *(Case(f"batch{b}-n100", "two_layer", "bindsnet", batch=b) for b in (4, 128)),

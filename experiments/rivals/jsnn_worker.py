@@ -1,7 +1,7 @@
 """jsnn's side of experiments/benchmark.py: the same cases, and what the machine could do at best.
 
-What is timed is `jsnn.study.train` and `jsnn.evaluation.responses`, as a study calls them, encoding of images included;
-and `jsnn.trial` for neuroSush's shape, which has no images.
+What is timed is `jsnn.training.train` and `jsnn.evaluation.responses`, as a study calls them, encoding of images
+included; and `jsnn.trial` for neuroSush's shape, which has no images.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsnn import config, data, evaluation, grid, study, trial
+from jsnn import config, data, evaluation, grid, study, training, trial
 from jsnn.inhibition import DirectInhibition
 from jsnn.network import Learned, Network
 from jsnn.neurons import LIF
@@ -235,7 +235,7 @@ class Study:
             done += n
 
         for i, (lane, schedule) in enumerate(zip(self.lanes, self.schedules, strict=True)):
-            state = study.train(lane, self.data, schedule, self.states[i], on_progress, lambda state: None)
+            state = training.train(lane, self.data, schedule, self.states[i], on_progress, lambda state: None)
             self.states[i] = dataclasses.replace(state, window=0)
         return done
 
