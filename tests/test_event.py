@@ -44,7 +44,7 @@ N_ACTIVE = 24
 @functools.partial(jax.jit, static_argnums=0)
 def both(engine, network, learned, memo, of_dense, spikes, active, key):
     """One presentation by each engine, from its own state; and the spikes of the event engine's attempt."""
-    tried = engine.attempt(network, learned, memo, spikes[0], active[0], 1.0, key)
+    tried = engine.attempt(network, learned, memo, spikes[0], active[0], jnp.array(True), 1.0, key)
     valid = jnp.ones(1, bool)
     learned, memo, counts = engine.finish(network, learned, tried, spikes, active, valid, 1.0, key[None])
     raster = dense.spread(spikes, active, network.n_input)

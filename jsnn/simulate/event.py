@@ -126,7 +126,7 @@ class Event(Online):
         keys: Array,
     ) -> tuple[Learned, Pending, Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
-        tried = self.attempt(network, learned, memo, spikes[0] & valid[0], active[0], dt, keys[0])
+        tried = self.attempt(network, learned, memo, spikes[0], active[0], valid[0], dt, keys[0])
         return self.finish(network, learned, tried, spikes, active, valid, dt, keys)
 
     def finish(
@@ -183,7 +183,7 @@ class Event(Online):
 
         def one(presentation):
             raster, active, key = presentation
-            tried = self.attempt(still, learned, none, raster, active, dt, key)
+            tried = self.attempt(still, learned, none, raster, active, jnp.array(True), dt, key)
             counts = jnp.zeros(network.n_neurons)
             counts = counts.at[tried.touched.index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
 
@@ -211,7 +211,7 @@ class Event(Online):
         key: Array,
     ) -> tuple[Array, Array, Array]:
         """See `jsnn.simulate.Online`: only the columns of the neurons that fired are read or written."""
-        tried = self.attempt(network, learned, self.nothing_pending(network), spikes & valid, active, dt, key)
+        tried = self.attempt(network, learned, self.nothing_pending(network), spikes, active, valid, dt, key)
         touched = tried.touched
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
@@ -233,11 +233,16 @@ class Event(Online):
         pending: Pending,
         raster: Array,
         active: Array,
+        valid: Array,
         dt: Array | float,
         key: Array,
     ) -> Attempt:
-        """Present `raster` bool[n_steps, n_active], as far as there are slots for it."""
+        """Present `raster` bool[n_steps, n_active], as far as there are slots for it.
+
+        If it is not `valid` (bool[]) no neuron fires, not even one that needs no input to do so.
+        """
         n_steps, n_active = raster.shape
+        raster = raster & valid
         capacity, n_neurons = self.capacity, network.n_neurons
         rule, neuron, adaptation, dtype = network.rule, network.neuron, network.neuron.adaptation, learned.weights.dtype
         columns = learned.weights.at  # of one neuron or several, at the inputs that may fire
@@ -279,6 +284,7 @@ class Event(Online):
 
         def elect(chance: Chance, excess: Array) -> tuple[Array, Array]:
             """Of neurons in order: which fire, and which are reset (bool[1, ...])."""
+            excess = jnp.where(valid, excess, -jnp.inf)
             spikes = winners(network.tie_break, excess, chance.tie, network.n_winners)
             return spikes, excess >= 0 if network.ghosts else spikes
 
