@@ -63,7 +63,7 @@ class Schedule:
 
 
 PRESENTATIONS = Rasters(active=1, spikes=1)  # type: ignore[arg-type]  # the axes along which they lie
-EVENT, SPARSE, DENSE = Event(piece=25), Sparse(), Dense()
+EVENT, SPARSE, DENSE = Event(piece=25, many=128), Sparse(), Dense()
 ENGINES: dict[str, Online] = {"event": EVENT, "sparse": SPARSE, "dense": DENSE}
 
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.extend.random import threefry_2x32
 
 from jsnn.pytree import node
 from jsnn.ranges import NonNegative
@@ -31,11 +32,12 @@ def happens(key: Array, p: Array, n: int) -> Array:
 
     Each is whether a number of 32 random bits is below p * 2^32. Half of the bits decide but for one time in 65 536, so
     that two numbers are made of one draw; their lower halves, which hardly ever matter, they have from another draw
-    that all m share. Random bits are what costs time here.
+    that all m share. Random bits are what costs time here: so they are Threefry's own output, of which
+    `jax.random.bits` throws half away (it folds each pair of words into one).
     """
     key_high, key_low = jax.random.split(key)
     half = -(-p.size // 2)
-    high = jax.random.bits(key_high, (n, half), jnp.uint32)
+    high = threefry_2x32(jax.random.key_data(key_high), jnp.arange(n * half, dtype=jnp.uint32)).reshape(n, half)
     low = jax.random.bits(key_low, (n, 1), jnp.uint32) >> 16
     below = jnp.minimum(p * 2.0**32, 2.0**32 - 2.0**8).astype(jnp.uint32)  # the largest float32 that fits
     first = (high & jnp.uint32(0xFFFF0000) | low) < below[:half]

@@ -102,11 +102,12 @@ class Event(Online):
     """The engine of this module.
 
     `capacity`: the most neurons that fire in a presentation. `piece`: steps that neurons coast through, where they can;
-    it is made to divide the presentation.
+    it is made to divide the presentation. Of fewer than `many` neurons a step costs less than to see whether they can.
     """
 
     capacity: int = 6
     piece: int | None = None
+    many: int = 0
 
     def start(self, network: Network, learned: Learned) -> Pending:
         """What the first presentation has to know."""
@@ -380,7 +381,7 @@ class Event(Online):
             return Attempt(touched=touched, theta=theta, spikes=spikes, coasted=coasted)
 
         steps = arriving, raster, network.chance(key, n_steps, 1)
-        length = self.piece_of(n_steps)
+        length = self.piece_of(n_steps) if n_neurons >= self.many else None
         if length is None or not isinstance(neuron, Coasting):
             return attempted(*in_full(carry, steps), jnp.zeros(1, bool))
 
