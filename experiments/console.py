@@ -265,6 +265,8 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     out = arguments.out or Path("checkpoints") / cfg.study
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
         dataset = data.load(cfg.data.name, arguments.data_dir)
+        if cfg.data.n_validation is not None:
+            dataset = dataset.held_out(cfg.data.n_validation)
     schedule = runs.schedule_of(cfg, dataset)
     each = schedule.n_train * schedule.epochs + schedule.n_assign + schedule.n_test
     title = (

@@ -10,16 +10,18 @@ import argparse
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
+import numpy as np
 from console import command
 from rivals.report import row
 
-from jsnn import config, plots, results, runs
+from jsnn import config, plots, results, runs, statistics
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
+FACTORS = ("encoder", "neuron", "rule")
 RIVALS = ("bindsnet", "neurosush", "ngclearn")
 Records = Sequence[dict[str, Any]]
 
@@ -30,9 +32,11 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def points(values: Sequence[float]) -> str:
-    """Percent: 82.9, or 82.9 ± 0.4 (sample standard deviation) for several seeds."""
-    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * mean(values):.1f}{spread}"
+    """Percent: 82.9, or 82.9 ± 0.4 (half of the 95 % interval of the mean) for several seeds."""
+    if len(values) == 1:
+        return f"{100 * values[0]:.1f}"
+    found = statistics.interval(values)
+    return f"{100 * found.mean:.1f} ± {100 * (found.high - found.mean):.1f}"
 
 
 def name(word: str) -> str:
@@ -82,6 +86,51 @@ def readouts(run: Path, records: Records) -> str:
             + [f"{spikes:.1f}"]
         )
     return rows(["cell", "seeds", *(kind.replace("_", " ") for kind in kinds), "output spikes an image"], body)
+
+
+def tensor(records: Records) -> tuple[np.ndarray, list[list[str]]]:
+    """Accuracies of a whole matrix [encoder, neuron, rule, seed], and the levels of the three factors."""
+    cells = by_cell([r for r in records if r["encoder"] != "none"])
+    levels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in range(3)]
+    table = [[[[t["test_accuracy"] for t in cells[e, n, r]] for r in levels[2]] for n in levels[1]] for e in levels[0]]
+    return np.array(table), levels
+
+
+def probability(p: float) -> str:
+    """As people write it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def effects(run: Path, records: Records) -> str:
+    """Analysis of variance of a matrix."""
+    del run
+    found = statistics.effects(tensor(records)[0], FACTORS)
+    body = [[" x ".join(e.factors), f"{100 * e.share:.1f}", f"{e.f:,.1f}", probability(e.p)] for e in found]
+    return rows(["effect", "share of the variance, %", "F", "p"], body)
+
+
+def contrasts(run: Path, records: Records) -> str:
+    """Pairs of levels, all else equal."""
+    del run
+    table, levels = tensor(records)
+    body = []
+    for c in statistics.contrasts(table, FACTORS, levels):
+        points = [f"{100 * x:+.1f}" for x in (c.difference.mean, c.difference.low, c.difference.high)]
+        body.append([f"{name(c.a)} – {name(c.b)}", points[0], f"{points[1]} … {points[2]}", probability(c.p)])
+    return rows(["difference", "points", "95 % interval", "p, corrected"], body)
+
+
+def diagnosis(run: Path, records: Records) -> str:
+    """What diagnose.py found, a line a cell."""
+    del records
+    from diagnose import COLUMNS
+
+    cells = by_cell(results.read(run / "diagnosis.jsonl"))
+    body = []
+    for (encoder, neuron, _), trials in cells.items():
+        means = {k: mean(t[k] for t in trials) for k, v in trials[0].items() if isinstance(v, float)}
+        body.append([name(encoder), name(neuron), *(show(means) for show in COLUMNS.values())])
+    return rows(["encoder", "neuron", *COLUMNS], body)
 
 
 def speeds(run: Path, records: Records) -> str:

@@ -10,11 +10,11 @@ import itertools
 import re
 import tomllib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-import jax
+from annotated_types import Gt, Len, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from jsnn.adaptation import AdaptiveThreshold
@@ -26,6 +26,7 @@ from jsnn.network import Network
 from jsnn.neurons import NEURONS
 from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed
 from jsnn.rules import RULES
+from jsnn.scaling import SynapticScaling
 from jsnn.trial import Inputs, Trial
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
@@ -34,7 +35,8 @@ REGISTRIES: dict[str, Mapping[str, Any]] = {
     "rule": RULES,
     "inhibition": INHIBITIONS,
 }
-OPTIONAL = {"adaptation": AdaptiveThreshold()}  # fields that a table turns on and "none" turns off
+# Fields that a table turns on and "none" turns off.
+OPTIONAL = {"adaptation": AdaptiveThreshold(), "scaling": SynapticScaling()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class DataConfig:
     n_train: Count | None = None
     n_assign: Count | None = None  # training images whose responses label the neurons; at most n_train by default
     n_test: Count | None = None
+    n_validation: Count | None = None  # training images, the last ones, that take the place of the test images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,19 @@ class RunConfig:
     grid: typing.Literal["auto", "map", "vmap"] | Count = "auto"  # trials of a device: one by one, all, or so many
     curve_points: Count = 20  # an epoch; between two of them a run can be interrupted
     checkpoint_seconds: NonNegative = 30.0  # at least so long between two checkpoints
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Search:
+    """How the numbers of each cell are tuned (`jsnn.search`): `candidates` of them, of which `keep` go from each rung
+    to the next; a rung says how many images they are trained on.
+    """
+
+    candidates: Count = 27
+    rungs: list[Count] = dataclasses.field(default_factory=lambda: [1000, 3000, 9000])
+    keep: Annotated[float, Gt(0), Lt(1)] = 1 / 3
+    seed: Seed = 0
+    ranges: dict[str, Annotated[list[float], Len(2, 2)]] = dataclasses.field(default_factory=dict)  # path: from, to
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,12 +99,14 @@ class Config:
     run: RunConfig
     entries: tuple[Entry, ...]
     ann: ANN | None
+    search: Search | None
     published: dict[tuple[str, str, str], float]  # what others reported for the cells, drawn beside the results
     tables: dict[str, Any]  # as they were given, overrides included: what a run is compared with on --resume
 
 
 NAME = re.compile(r"\w[\w.+-]{0,59}")  # of a study (a directory) and of its components
-TABLES = ("study", "data", "run", "matrix", "encoder", "neuron", "rule", "network", "sweep", "ann", "published")
+AXES = ("encoder", "neuron", "rule")
+TABLES = ("study", "data", "run", "matrix", *AXES, "network", "cell", "sweep", "search", "ann", "published")
 
 
 def unknown(what: str, name: object, known: Iterable[str], where: str) -> InputError:
@@ -198,32 +216,42 @@ def with_network(trial: Trial, **changes: Any) -> Trial:
     return dataclasses.replace(trial, network=dataclasses.replace(trial.network, **changes))
 
 
-def swept(trial: Trial, path: str, value: Any) -> Trial:
-    """The trial with the number at a dotted path (run.seed, rule.eta_post, network.inhibition.strength, ...)
-    replaced.
+def swept(trial: Trial, path: str, value: Any, where: str = "sweep") -> Trial:
+    """The trial with the value at a dotted path (run.seed, rule.eta_post, network.n_neurons, ...) replaced. Trials
+    that differ in numbers share a program; those that differ in sizes, words or what is "none" have one each.
     """
     root, *keys = path.split(".")
     if root not in SWEEPABLE or not keys:
-        raise unknown("path", path, (f"{r}.<number>" for r in SWEEPABLE), "sweep")
+        raise unknown("path", path, (f"{r}.<number>" for r in SWEEPABLE), where)
     table: Any = value
     for key in reversed(keys):
         table = {key: table}
-    changed = SWEEPABLE[root](trial, table, f"sweep.{root}")
-    if jax.tree.structure(changed) != jax.tree.structure(trial):
-        raise InputError(
-            f"sweep.{path}: it chooses another program, not another number; give it in [{root}] or with --set instead"
-        )
-    if type(value) not in (int, float):
-        raise InputError(f"sweep.{path} = {shown(value)}: it should be a number")
+    changed = SWEEPABLE[root](trial, table, f"{where}.{root}")
+    if isinstance(value, Mapping | list):
+        raise InputError(f"{where}.{path} = {shown(value)}: it should be a number or a word")
     return changed
 
 
+def points_of(tables: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[set[str], dict[str, Any]]]:
+    """The [[cell]] tables: of which components a cell is made that each is for (an axis that it leaves out may have
+    any), and numbers of such a cell, by path.
+    """
+    points = []
+    for i, table in enumerate(check(tables.get("cell", []), list[dict[str, Any]], "cell"), 1):
+        for axis in AXES:
+            if axis in table and table[axis] not in names[axis]:
+                raise unknown(axis, table[axis], names[axis], f"cell {i}: {axis}")
+        numbers = {path: value for path, value in flatten(table).items() if path not in AXES}
+        points.append(({f"{axis}.{table[axis]}" for axis in AXES if axis in table}, numbers))
+    return points
+
+
 def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
-    """All trials of a study: the matrix of encoders, neurons and rules, times the sweep."""
+    """All trials of a study: the matrix of encoders, neurons and rules, each with its own numbers, times the sweep."""
     matrix = table_of(tables.get("matrix", {}), "matrix")
     for key in matrix:
-        if key not in ("encoder", "neuron", "rule"):
-            raise unknown("key", key, ("encoder", "neuron", "rule"), "matrix")
+        if key not in AXES:
+            raise unknown("key", key, AXES, "matrix")
     axes = []
     for registry, default in (("encoder", "poisson"), ("neuron", "adaptive_lif"), ("rule", "stdp")):
         names = check(matrix.get(registry, [default]), list[str], f"matrix.{registry}")
@@ -239,7 +267,8 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
         raise InputError("sweep: it is empty; it should hold numbers to sweep, e.g. run.seed = [0, 1], or be left out")
     for path, values in sweep.items():
         if not isinstance(values, list) or not values or any(v in values[:i] for i, v in enumerate(values)):
-            raise InputError(f"sweep.{path} = {shown(values)}: it should be a list of one or more numbers, each once")
+            raise InputError(f"sweep.{path} = {shown(values)}: it should be a list of one or more values, each once")
+    points = points_of(tables, {axis: [name for name, _ in axes[i]] for i, axis in enumerate(AXES)})
     entries = []
     for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
         network = overlay(Network(neuron=neuron, rule=rule), tables.get("network", {}), "network")
@@ -250,10 +279,12 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
             inputs=Inputs(encoder=encoder, seed=run.seed, dt=run.dt, n_steps=run.n_steps, batch_size=run.batch_size),
             network=network,
         )
-        for values in itertools.product(*sweep.values()):
-            overrides, trial = dict(zip(sweep, values, strict=True)), base
+        parts = {f"encoder.{e}", f"neuron.{n}", f"rule.{r}"}
+        own = [numbers for which, numbers in points if which <= parts] or [{}]
+        for numbers, values in itertools.product(own, itertools.product(*sweep.values())):
+            overrides, trial = numbers | dict(zip(sweep, values, strict=True)), base
             for path, value in overrides.items():
-                trial = swept(trial, path, value)
+                trial = swept(trial, path, value, "sweep" if path in sweep else "cell")
             bounds(trial, f"{e} x {n} x {r}")
             entries.append(Entry(encoder=e, neuron=n, rule=r, overrides=overrides, trial=trial))
     return tuple(entries)
@@ -328,14 +359,23 @@ def parse(tables: dict[str, Any]) -> Config:
     data = overlay(DataConfig(), tables.get("data", {}), "data")
     run = overlay(RunConfig(), tables.get("run", {}), "run")
     ann = overlay(ANN(), tables["ann"], "ann") if "ann" in tables else None
+    search = overlay(Search(), tables["search"], "search") if "search" in tables else None
+    entries = expand(tables, run)
     if data.n_train is not None:
-        if run.batch_size > data.n_train:
-            raise InputError(f"run.batch_size = {run.batch_size}: it should be at most data.n_train = {data.n_train}")
+        if largest_batch(entries) > data.n_train:
+            batch = largest_batch(entries)
+            raise InputError(f"run.batch_size = {batch}: it should be at most data.n_train = {data.n_train}")
         if data.n_assign is not None and data.n_assign > data.n_train:
             raise InputError(f"data.n_assign = {data.n_assign}: it should be at most data.n_train = {data.n_train}")
-    entries = expand(tables, run)
     published = published_of(tables, entries)
-    return Config(study=study, data=data, run=run, entries=entries, ann=ann, published=published, tables=tables)
+    return Config(
+        study=study, data=data, run=run, entries=entries, ann=ann, search=search, published=published, tables=tables
+    )
+
+
+def largest_batch(entries: Iterable[Entry]) -> int:
+    """Of all trials."""
+    return max(entry.trial.inputs.batch_size for entry in entries)
 
 
 def load(path: Path, assignments: Iterable[str] = ()) -> Config:

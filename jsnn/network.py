@@ -14,6 +14,7 @@ from jsnn.competition import TieBreak, winners
 from jsnn.inhibition import DirectInhibition
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive
+from jsnn.scaling import SynapticScaling
 from jsnn.types import Inhibition, Neuron, Reduction, Rule, State
 
 
@@ -23,6 +24,7 @@ class Learned:
 
     weights: Array  # mV, [n_input, n_neurons]
     theta: Array  # mV, [n_neurons]: the adaptive part of the thresholds; zero for a fixed threshold
+    scale: Array | None = None  # [n_neurons], of the weights of each; None: no synaptic scaling
 
 
 @node
@@ -61,17 +63,21 @@ class Network:
     n_winners: Count = static(default=1)  # who fire in a step at most, where ties are broken
     ghosts: bool = static(default=False)
     w_init: Positive = 0.3  # mV
-    gain: Positive = 1.0  # of the input projection: the drive is gain * (spikes @ weights)
+    gain: Positive = 1.0  # of the input projection: the drive is gain * scale * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
     norm_at_start: bool = static(default=True)  # False: only after the first presentation, as in BindsNET
+    scaling: SynapticScaling | None = None
     reduction: Reduction = static(default="sum")  # of a batch's changes
     lockstep: bool = static(default=True)  # True: in every step (simulate.plasticity); False: once (simulate.batch)
 
     def init(self, key: Array) -> Learned:
         """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`."""
         weights = self.w_init * jax.random.uniform(key, (self.n_input, self.n_neurons))
-        theta = jnp.zeros(self.n_neurons)
-        return Learned(weights=self.normalise(weights) if self.norm_at_start else weights, theta=theta)
+        return Learned(
+            weights=self.normalise(weights) if self.norm_at_start else weights,
+            theta=jnp.zeros(self.n_neurons),
+            scale=None if self.scaling is None else jnp.ones(self.n_neurons),
+        )
 
     def reset(self, batch: int) -> Fast:
         """The start of a presentation."""
@@ -86,6 +92,14 @@ class Network:
             return weights
         total = jnp.sum(jnp.abs(weights), axis=0)
         return weights * (self.norm / jnp.where(total == 0, 1.0, total))
+
+    def gains(self, learned: Learned) -> Array | float:
+        """What the spikes that arrive, weighted, are multiplied by: a number, or [n_neurons]."""
+        return self.gain if learned.scale is None else self.gain * learned.scale
+
+    def rescaled(self, scale: Array | None, counts: Array, n: Array) -> Array | None:
+        """The scale after `n` presentations in which the neurons fired `counts` [n_neurons] times in all."""
+        return scale if scale is None or self.scaling is None else self.scaling.step(scale, counts, n)
 
     def chance(self, key: Array, n_steps: int, batch: int) -> Chance:
         """The random numbers of a presentation."""

@@ -1,8 +1,8 @@
 """Figures from results, never from live objects: pure functions from records and arrays to figures.
 
-A *record* is one line of `results.jsonl`. Records of one cell (encoder, neuron, rule) that differ in nothing
-but the seed are drawn as a mean with its sample standard deviation (a rerun of a seed replaces the run before
-it); records that differ in anything else (study, size, overrides) are refused: their mean would mean nothing.
+A *record* is one line of `results.jsonl`. Records of one cell (encoder, neuron, rule) that differ in nothing but the
+seed are drawn as a mean with its 95 % interval (a rerun of a seed replaces the run before it); records that differ in
+anything else (study, size, overrides) are refused, but by `sweep`: their mean would mean nothing.
 The record ("none", "relu", "backprop") is the ANN, drawn as a reference. Records that cannot be drawn and
 arrays of the wrong shape raise `InputError`. Figures are built without pyplot: they are the caller's alone.
 """
@@ -23,6 +23,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from jsnn import statistics
 from jsnn.errors import InputError
 
 Record = Mapping[str, Any]
@@ -71,8 +72,8 @@ def save(figure: Figure, path: str | Path) -> Path:
 def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] | None = None) -> Figure:
     """The matrix: a panel for each encoder, neurons as rows, rules as columns, accuracy (%) in the cells.
 
-    Mean over seeds, ± sd where there are several; a cell without a record is hatched. The ANN is a line on
-    the colour bar and a number below. `published`, {(encoder, neuron, rule): accuracy 0-1} and maybe the ANN,
+    Mean over seeds, ± half of its 95 % interval where there are several; a cell without a record is hatched. The ANN is
+    a line on the colour bar and a number below. `published`, {(encoder, neuron, rule): accuracy 0-1} and maybe the ANN,
     adds panels "as published" below those of jsnn.
     """
     sources: dict[str, Mapping[Cell, Sequence[Record]]] = {"jsnn": _cells(records)}
@@ -109,11 +110,50 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
 
 
 @mpl.rc_context(STYLE)
+def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
+    """Test accuracy (%) against one value of a sweep, by its path in `overrides`: by default the number that has the
+    most values. Lines for what else differs; mean over seeds, and its 95 % interval where there are several.
+    """
+    spiking = [r for r in records if r["encoder"] != ANN[0]]
+    values = {path: {r["overrides"].get(path) for r in spiking} for r in spiking for path in r["overrides"]}
+    swept = {path: found for path, found in values.items() if len(found) > 1 and path.split(".")[-1] != "seed"}
+    numbers = [path for path, found in swept.items() if all(isinstance(v, int | float) for v in found)]
+    if not numbers or (x is not None and x not in numbers):
+        raise InputError(f"no sweep to draw against {x or 'a number'}: swept are {', '.join(swept) or 'only seeds'}")
+    x = x or max(numbers, key=lambda path: len(swept[path]))
+    several = len({(r["encoder"], r["neuron"], r["rule"]) for r in spiking}) > 1
+    curves: dict[str, dict[float, dict[Any, float]]] = {}
+    for r in spiking:
+        cell = [" ".join(_label(r[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
+        others = [f"{path.split('.')[-1].replace('_', ' ')} {r['overrides'].get(path)}" for path in swept if path != x]
+        at = curves.setdefault(", ".join(cell + others), {}).setdefault(r["overrides"][x], {})
+        at[r.get("seed")] = 100 * r["test_accuracy"]
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    styles = itertools.cycle(itertools.product(DASHES, COLOURS))
+    for (label, points), (dash, colour) in zip(curves.items(), styles, strict=False):
+        at = sorted(points)
+        found = [list(points[value].values()) for value in at]
+        half = [half_interval(v) if len(v) > 1 else 0.0 for v in found]
+        style: Any = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 3.5, "linewidth": 1.4}
+        axes.errorbar(at, [np.mean(v) for v in found], half, label=label, capsize=2.5, **style)
+    if min(swept[x]) > 0 and max(swept[x]) >= 10 * min(swept[x]):
+        axes.set_xscale("log")
+        axes.set_xticks(sorted(swept[x]), [f"{value:g}" for value in sorted(swept[x])])
+        axes.minorticks_off()
+    axes.set(xlabel=x, ylabel="test accuracy (%)")
+    axes.grid(axis="y")
+    if len(curves) > 1:
+        axes.legend(fontsize=8)
+    return _titled(figure, f"Test accuracy against {str(x).split('.')[-1].replace('_', ' ')}", _facts(spiking))
+
+
+@mpl.rc_context(STYLE)
 def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
     """Training accuracy (%) against presentations: a panel for each encoder, colour = neuron, line = rule.
 
     A point is the accuracy on the window of training images just presented, labels from the window before.
-    Several seeds: their mean, and a band of ± sd. `chance` (0-1) is marked; the ANN is in every panel.
+    Several seeds: their mean, and a band of its 95 % interval. `chance` (0-1) is marked; the ANN is in every panel.
     """
     cells = {cell: [r["curve"] for r in runs if r.get("curve")] for cell, runs in _cells(records).items()}
     cells = {cell: curves for cell, curves in cells.items() if curves}
@@ -288,8 +328,14 @@ def _label(name: str) -> str:
 def _summary(runs: Sequence[Record]) -> tuple[float, str]:
     """The mean accuracy of the runs in percent, and what is written: `82.9`, or `82.9 ± 0.4` on two lines."""
     percent = 100 * np.array([run["test_accuracy"] for run in runs])
-    spread = f"\n± {percent.std(ddof=1):.1f}" if len(runs) > 1 else ""
+    spread = f"\n± {half_interval(percent):.1f}" if len(runs) > 1 else ""
     return (float(percent.mean()), f"{percent.mean():.1f}{spread}") if runs else (math.nan, "")
+
+
+def half_interval(values: ArrayLike) -> float:
+    """Half of the 95 % interval of the mean of several seeds."""
+    found = statistics.interval(np.asarray(values))
+    return found.high - found.mean
 
 
 def _heat(axes: Axes, cells: Sequence[Sequence[tuple[float, str]]]) -> None:
@@ -318,15 +364,15 @@ def _colour_bar(figure: Figure, beside: Any, norm: Any, label: str, length: floa
 
 
 def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, **line: Any) -> None:
-    """The mean of the curves of several seeds where all of them have a point, with a band of ± sd."""
+    """The mean of the curves of several seeds where all of them have a point, with a band of its 95 % interval."""
     points = [{at: 100 * accuracy for at, accuracy in curve} for curve in curves]
     x = sorted(set(points[0]).intersection(*points))
     y = np.array([[curve[at] for at in x] for curve in points])
     mean = y.mean(axis=0)
     axes.plot(x, mean, label=label, marker="o" if len(x) == 1 else None, markersize=4, **line)
     if len(y) > 1:
-        sd = y.std(axis=0, ddof=1)
-        axes.fill_between(x, mean - sd, mean + sd, color=line["color"], alpha=0.18, linewidth=0)
+        half = np.array([half_interval(at) for at in y.T])
+        axes.fill_between(x, mean - half, mean + half, color=line["color"], alpha=0.18, linewidth=0)
 
 
 def _facts(records: Sequence[Record]) -> str:
@@ -338,7 +384,7 @@ def _facts(records: Sequence[Record]) -> str:
         if len(values) == 1 and (value := values.pop()):
             facts.append(form.format(_label(value) if isinstance(value, str) else value))
     seeds = len({record.get("seed") for record in spiking})
-    return " · ".join([*facts, *[f"{seeds} seeds, ± sd"] * (seeds > 1)])
+    return " · ".join([*facts, *[f"{seeds} seeds, ± half of the 95 % interval"] * (seeds > 1)])
 
 
 def _titled(figure: Figure, title: str, *notes: str) -> Figure:

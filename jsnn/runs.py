@@ -73,7 +73,7 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
         ("data.n_train", n_train, len(data.train_labels), f"the training images of {data.name}"),
         ("data.n_test", n_test, len(data.test_labels), f"the test images of {data.name}"),
         ("data.n_assign", n_assign, n_train, shown),
-        ("run.batch_size", cfg.run.batch_size, n_train, shown),
+        ("run.batch_size", config.largest_batch(cfg.entries), n_train, shown),
         ("run.epochs", cfg.run.epochs, (2**31 - 1) // n_train, "presentations are numbered in 31 bits"),
     ]
     if cfg.ann is not None:

@@ -13,6 +13,7 @@ from jsnn.adaptation import AdaptiveThreshold
 from jsnn.network import Network
 from jsnn.neurons import IF
 from jsnn.rules import RULES
+from jsnn.scaling import SynapticScaling
 from jsnn.trace import Trace
 
 N_INPUT, N, T = 30, 8, 60
@@ -81,7 +82,19 @@ def random_case(choice, seed):
     if not choice["full"]:
         valid[rng.integers(choice["batch"])] = choice["batch"] == 1
     rasters = rng.random((3, T, choice["batch"], N_INPUT)) < rng.uniform(0.1, 0.4, N_INPUT)
+    if choice.get("scaling"):
+        network = dataclasses.replace(network, scaling=SynapticScaling(target=between(0.5, 5), eta=between(0.01, 0.05)))
+        learned = dataclasses.replace(learned, scale=jnp.asarray(rng.uniform(0.8, 1.2, N)))
     return network, learned, rasters, valid
+
+
+def assert_same(learned, other, tolerance=1e-12):
+    """Both have learned the same: weights to `tolerance`, thresholds and scales to this part of them."""
+    np.testing.assert_allclose(learned.weights, other.weights, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(learned.theta, other.theta, rtol=tolerance, atol=tolerance)
+    assert (learned.scale is None) == (other.scale is None)
+    if learned.scale is not None:
+        np.testing.assert_allclose(learned.scale, other.scale, rtol=tolerance)
 
 
 def in_float64(n, *strategies):

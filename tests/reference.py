@@ -117,6 +117,7 @@ def present(
     valid: np.ndarray | None = None,
     choose: Callable[[int, int, list[int]], list[int]] | None = None,
     learning: bool = True,
+    scale: np.ndarray | None = None,
 ) -> Outcome:
     """One batch of presentations, side by side: `raster` bool[n_steps, batch, n_input].
 
@@ -155,6 +156,7 @@ def present(
             excess = []
             for j in range(n):
                 current = network.gain * sum(weights[i, j] for i in range(n_input) if inputs[t, b, i])
+                current *= 1.0 if scale is None else scale[j]
                 current += sum(lateral_weights[k, j] for k in range(n) if sent[k])
                 v[b, j], refractory[b, j] = membrane(neuron, v[b, j], refractory[b, j], current, dt)
                 excess.append(v[b, j] - neuron.v_threshold - theta[j])

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import N_INPUT, T, in_float64, label, pairwise, random_case
+from cases import N_INPUT, T, assert_same, in_float64, label, pairwise, random_case
 
 from jsnn.competition import TieBreak
 from jsnn.inhibition import DirectInhibition, InhibitoryLayer
@@ -34,6 +34,7 @@ FACTORS = {
     "rule": tuple(RULES),
     "additive": (False, True),
     "normalised": (True, False),
+    "scaling": (False, True),
     "reduction": get_args(Reduction),
     "online": (Event(capacity=6, piece=20), Event(capacity=2, piece=20), Sparse(), Dense()),
 }
@@ -61,7 +62,7 @@ def by_definition(network, learned, spikes, valid, keys):
     if adaptation is not None and adaptation.clock == "step":
         still = still * np.exp(-1.0 / adaptation.tau_theta) ** T
     for raster, real, key in zip(spikes, valid, keys, strict=True):
-        start = Learned(weights=jnp.asarray(w), theta=learned.theta)
+        start = dataclasses.replace(learned, weights=jnp.asarray(w))
         one = jnp.asarray(raster[:, None, :N_INPUT])
         after, n, _ = present(alone(network), start, one, jnp.asarray([real]), 1.0, key)
         changes.append(np.asarray(after.weights) - w)
@@ -80,7 +81,11 @@ def by_definition(network, learned, spikes, valid, keys):
     theta = still + np.sum(grown, axis=0)
     if adaptation is not None and adaptation.clock == "presentation":
         theta = theta * np.exp(-np.sum(valid) * T / adaptation.tau_theta)
-    return w, theta, counts
+    scale = learned.scale
+    if scale is not None:
+        n_spikes = np.sum(counts, axis=0)
+        scale = scale * np.exp(network.scaling.eta * (np.sum(valid) * network.scaling.target - n_spikes))
+    return Learned(weights=w, theta=theta, scale=scale), counts
 
 
 present = jax.jit(dense.present)
@@ -97,12 +102,11 @@ def test_batch_is_its_definition_in_float64(choice):
     def examples(seed):
         network, learned, spikes, active, keys = network_of(choice, seed)
         valid = np.array([True, True, False, True])
-        w, theta, counts = by_definition(network, learned, spikes, valid, keys)
+        want, counts = by_definition(network, learned, spikes, valid, keys)
         engine = Batch(choice["online"])
         after, _, n = batched(engine, network, learned, spikes, active, valid, 1.0, keys)
         np.testing.assert_array_equal(n, counts)
-        np.testing.assert_allclose(after.weights, w, rtol=0, atol=1e-12)
-        np.testing.assert_allclose(after.theta, theta, rtol=1e-12, atol=1e-12)
+        assert_same(after, want)
         total.append(int(counts.sum()))
 
     examples()
@@ -124,8 +128,7 @@ def test_a_batch_of_one_is_online(choice):
             for b in range(2):
                 shown = spikes[b : b + 1], active[:1], valid, 1.0, keys[b : b + 1]
                 both = [batched(e, network, x, *shown)[0] for e, x in zip((engine, Batch(engine)), both, strict=True)]
-                np.testing.assert_allclose(both[0].weights, both[1].weights, rtol=0, atol=1e-12)
-                np.testing.assert_allclose(both[0].theta, both[1].theta, rtol=1e-12, atol=1e-12)
+                assert_same(*both)
 
 
 answers = functools.partial(jax.jit, static_argnums=0)(lambda engine, *rest: engine.respond(*rest))

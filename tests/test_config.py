@@ -314,6 +314,50 @@ def test_a_sweep_keeps_what_the_tables_say_of_its_neighbours():
     assert trial.network.neuron == LIF(adaptation=AdaptiveThreshold(theta_plus=0.2, tau_theta=1e3))
 
 
+def test_a_sweep_may_choose_programs():
+    cfg = parsed("""
+        [sweep]
+        "run.batch_size" = [1, 16]
+        "network.tie_break" = ["none", "furthest"]
+    """)
+    assert [(e.trial.inputs.batch_size, e.trial.network.tie_break) for e in cfg.entries] == [
+        (1, "none"), (1, "furthest"), (16, "none"), (16, "furthest"),
+    ]  # fmt: skip
+    assert len(study.plan([e.trial for e in cfg.entries])) == 2  # one for each batch size, as inputs differ
+
+
+def test_cell_tables_give_cells_numbers_of_their_own():
+    """One for each trial; an axis that is left out may be any; cells without a table keep their numbers."""
+    cfg = parsed("""
+        [matrix]
+        neuron = ["lif", "adaptive_lif"]
+        rule = ["stdp", "hebbian"]
+        [sweep]
+        "run.seed" = [0, 1]
+        [[cell]]
+        neuron = "lif"
+        rule = "stdp"
+        "rule.eta_post" = 0.5
+        [[cell]]
+        neuron = "lif"
+        rule = "stdp"
+        "rule.eta_post" = 0.25
+        [[cell]]
+        neuron = "adaptive_lif"
+        "neuron.adaptation.theta_plus" = 0.125
+    """)
+    seen = [(e.neuron, e.rule, e.overrides) for e in cfg.entries if e.trial.inputs.seed == 1]
+    assert seen == [
+        ("lif", "stdp", {"rule.eta_post": 0.5, "run.seed": 1}),
+        ("lif", "stdp", {"rule.eta_post": 0.25, "run.seed": 1}),
+        ("lif", "hebbian", {"run.seed": 1}),
+        ("adaptive_lif", "stdp", {"neuron.adaptation.theta_plus": 0.125, "run.seed": 1}),
+        ("adaptive_lif", "hebbian", {"neuron.adaptation.theta_plus": 0.125, "run.seed": 1}),
+    ]
+    assert [e.trial.network.rule.eta_post for e in cfg.entries[:4]] == [0.5, 0.5, 0.25, 0.25]
+    assert cfg.entries[-1].trial.network.neuron.adaptation.theta_plus == 0.125
+
+
 def test_published_accuracies_belong_to_cells():
     toml = "[published]\nann = 0.88\n[published.poisson.adaptive_lif]\nstdp = 0.79"
     assert parsed(toml).published == {

@@ -34,6 +34,7 @@ FACTORS = {
     "batch": (1, 4),
     "full": (True, False),
     "normalised": (True, False),
+    "scaling": (False, True),
 }
 
 
@@ -56,6 +57,7 @@ def compare(choice, seed):
     ghosts = n_spikes = 0
     for n, raster in enumerate(rasters):
         key = jax.random.fold_in(jax.random.key(seed), n)
+        scale = learned.scale
         learned, counts, recording = present(network, learned, raster, valid, 1.0, key)
         spikes = np.asarray(recording.spikes)
         # the choices of an engine are replayed only where a presentation is real: elsewhere it is silent
@@ -68,6 +70,7 @@ def compare(choice, seed):
             1.0,
             valid,
             choose=lambda t, b, crossed, replay=replay: replay(t, b, crossed) if valid[b] else crossed[:1],
+            scale=scale,
         )
         assert want.margin > 2e-5, f"rounding could decide a spike here ({want.margin} mV): take another seed"
         np.testing.assert_array_equal(spikes, want.spikes, f"presentation {n}, margin {want.margin}")
@@ -75,6 +78,9 @@ def compare(choice, seed):
         np.testing.assert_array_equal(counts, want.spikes.sum(axis=0))
         np.testing.assert_allclose(learned.weights, want.weights, atol=1e-5)
         np.testing.assert_allclose(learned.theta, want.theta, rtol=1e-5)
+        if scale is not None:
+            surplus = want.spikes.sum(axis=(0, 1)) - valid.sum() * network.scaling.target
+            np.testing.assert_allclose(learned.scale, scale * np.exp(-network.scaling.eta * surplus), rtol=1e-5)
         weights, theta, ghosts = want.weights, want.theta, ghosts + want.ghosts
         n_spikes += want.spikes.sum()
     assert n_spikes > 10, "nothing to compare"

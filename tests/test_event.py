@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import N_INPUT, N, T, in_float64, label, pairwise, random_case
+from cases import N_INPUT, N, T, assert_same, in_float64, label, pairwise, random_case
 from hypothesis import strategies as st
 
 from jsnn.competition import TieBreak
@@ -35,6 +35,7 @@ FACTORS = {
     "rule": tuple(RULES),
     "additive": (False, True),
     "normalised": (True, False),
+    "scaling": (False, True),
     "capacity": (1, 2, N),
     "piece": (5, None, 20),
 }
@@ -76,8 +77,7 @@ def compare(choice, seed, tolerance, strength=None):
         np.testing.assert_array_equal(counts, dense_counts)
         if n_touched <= engine.capacity:
             np.testing.assert_array_equal(slots, recorded)
-        np.testing.assert_allclose(learned.weights, of_dense.weights, rtol=0, atol=tolerance)
-        np.testing.assert_allclose(learned.theta, of_dense.theta, rtol=tolerance, atol=tolerance)
+        assert_same(learned, of_dense, tolerance)
         seen.append((int(counts.sum()), int(n_touched), int(n_coasted)))
     return seen
 
@@ -127,8 +127,7 @@ def test_sparse_is_dense_in_float64(choice):
             key = jax.random.fold_in(jax.random.key(seed), n)
             learned, of_dense, *counts = sparse_beside_dense(network, learned, of_dense, spikes, active, key)
             np.testing.assert_array_equal(*counts)
-            np.testing.assert_allclose(learned.weights, of_dense.weights, rtol=0, atol=1e-12)
-            np.testing.assert_allclose(learned.theta, of_dense.theta, rtol=1e-12, atol=1e-12)
+            assert_same(learned, of_dense)
             total.append(int(counts[0].sum()))
 
     examples()

@@ -11,17 +11,18 @@ MODELS = ("encoders", "neurons", "rules")
 # Each layer may import from those above it in this list, and from itself in one direction.
 LAYERS = (
     ("jsnn", "errors", "pytree", "ranges"),
-    ("trace", "adaptation", "types", "competition", "surrogate", "data", "grid"),
+    ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "data", "grid"),
     MODELS,
     ("inhibition",),
     ("network",),
-    ("simulate", "readout", "metrics"),
+    ("simulate", "readout", "metrics", "statistics"),
     ("learners",),
     ("trial",),
     ("study", "checkpoint", "config", "results", "plots"),
-    ("training", "evaluation", "measure"),
+    ("training", "evaluation", "measure", "diagnosis"),
     ("records",),
     ("runs",),
+    ("search",),
     ("experiments",),
 )
 LAYER = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

@@ -109,13 +109,13 @@ def test_matrix_hatches_missing_cells():
     assert "hatched: no result" in caption(figure)
 
 
-def test_matrix_over_seeds_is_mean_and_sample_sd():
+def test_matrix_over_seeds_is_mean_and_half_of_its_interval():
     accuracies = [0.70, 0.74, 0.78]
     records = [record(accuracy=a, seed=seed) for seed, a in enumerate(accuracies)] + [record(("poisson", "if", "stdp"))]
     figure = drawn(plots.accuracy_matrix(records))
     (axes,) = panels(figure)
-    assert written(axes) == {(0, 0): "50.0", (1, 0): "74.0\n± 4.0"}
-    assert "3 seeds, ± sd" in caption(figure)
+    assert written(axes) == {(0, 0): "50.0", (1, 0): "74.0\n± 9.9"}  # 4.303 * 4.0 / sqrt(3)
+    assert "3 seeds, ± half of the 95 % interval" in caption(figure)
 
 
 def test_matrix_takes_the_last_run_of_a_seed():
@@ -260,8 +260,8 @@ def test_curves_of_several_seeds_are_a_mean_with_a_band():
     (axes,) = panels(drawn(plots.learning_curves([record(seed=i, curve=c) for i, c in enumerate(curves)])))
     assert lines(axes)["poisson lif stdp"].get_xydata() == pytest.approx(np.array([[1000, 30], [2000, 50]]))
     (band,) = axes.collections
-    sd = 100 * np.std([0.2, 0.4], ddof=1)
-    assert band.get_datalim(axes.transData).intervaly == pytest.approx([30 - sd, 50 + sd])
+    half = 12.7062 * 100 * np.std([0.2, 0.4], ddof=1) / np.sqrt(2)  # Student's t for two seeds
+    assert band.get_datalim(axes.transData).intervaly == pytest.approx([30 - half, 50 + half], rel=1e-4)
 
 
 def test_panels_of_curves_wrap_and_the_outer_ones_are_labelled():
@@ -285,6 +285,32 @@ def test_no_records_is_an_error():
     for plot in (plots.accuracy_matrix, plots.learning_curves):
         with pytest.raises(InputError, match="no records"):
             plot([])
+
+
+# sweep
+
+
+def test_sweep_is_a_line_of_means_against_the_number_with_the_most_values():
+    records = [
+        record(accuracy=b / 1000 + 0.02 * s, seed=s, overrides={"run.batch_size": b, "network.reduction": r})
+        for b in (1, 16, 256) for s in (0, 1) for r in ("sum", "mean")
+    ]  # fmt: skip
+    (axes,) = panels(drawn(plots.sweep(records)))
+    assert axes.get_xlabel() == "run.batch_size" and axes.get_xscale() == "log"
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["reduction sum", "reduction mean"]
+    line, _, (bars,) = axes.containers[0]
+    np.testing.assert_allclose(line.get_xydata(), [[1, 1.1], [16, 2.6], [256, 26.6]])
+    half = 12.7062 * 100 * np.std([0.0, 0.02], ddof=1) / np.sqrt(2)
+    np.testing.assert_allclose(bars.get_segments()[0][:, 1], [1.1 - half, 1.1 + half], rtol=1e-4)
+
+
+def test_sweep_of_nothing_is_an_error():
+    with pytest.raises(InputError, match="only seeds"):
+        plots.sweep([record(seed=0), record(seed=1)])
+    words = [record(overrides={"network.tie_break": word}) for word in ("first", "none")]
+    with pytest.raises(InputError, match="network.tie_break"):
+        plots.sweep(words)
 
 
 # receptive_fields

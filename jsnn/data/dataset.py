@@ -18,6 +18,23 @@ class Dataset:
     test_labels: np.ndarray  # int32 [n_test]
     n_classes: int = 10
 
+    def held_out(self, n: int) -> "Dataset":
+        """The last `n` training images in the place of the test images, which nobody sees: for tuning.
+
+        Raises InputError where no training image would be left.
+        """
+        left = len(self.train_labels) - n
+        if not 0 < left < len(self.train_labels):
+            most = len(self.train_labels) - 1
+            raise InputError(f"n_validation = {n} for {self.name}: it should be from 1 to {most}")
+        return dataclasses.replace(
+            self,
+            train_images=self.train_images[:left],
+            train_labels=self.train_labels[:left],
+            test_images=self.train_images[left:],
+            test_labels=self.train_labels[left:],
+        )
+
     def first(self, n_train: int | None = None, n_test: int | None = None) -> "Dataset":
         """The first `n_train` training and `n_test` test images (None: all).
 

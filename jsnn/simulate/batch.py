@@ -4,7 +4,7 @@ It is what a batch does in a network that is not `lockstep`. Each presentation r
 and thresholds W that the batch starts with, and arrives at W_b; then
 
     W <- normalise(clip(W + R_b (W_b - W)))        R: the network's `reduction`
-    theta <- decay(theta + sum_b (theta_b - theta))
+    theta <- decay(theta + sum_b (theta_b - theta))          scale: by the spikes of all of them
 
 So a batch of one is online learning (but for a neuron that fires in the very first step, when online learning has not
 yet brought weights that the normalisation lifted back into their bounds). Presentations need not wait for each other:
@@ -30,12 +30,12 @@ from jsnn.types import Reduction
 
 
 def alone(network: Network) -> Network:
-    """The network without what happens between presentations: normalisation, and theta's decay over them."""
+    """The network without what happens between presentations: normalisation, scaling, theta's decay over them."""
     neuron, adaptation = network.neuron, network.neuron.adaptation
     if adaptation is not None and adaptation.clock == "presentation":
         adaptation = dataclasses.replace(adaptation, tau_theta=jnp.inf)
         neuron = dataclasses.replace(neuron, adaptation=adaptation)  # pyright: ignore[reportArgumentType]
-    return dataclasses.replace(network, neuron=neuron, norm=None)
+    return dataclasses.replace(network, neuron=neuron, norm=None, scaling=None)
 
 
 def reduced(reduction: Reduction, total: Array, n_valid: Array, n_fired: Array) -> Array:
@@ -91,9 +91,9 @@ class Batch:
 
         start = jnp.zeros_like(shared.weights), jnp.zeros_like(still), jnp.zeros((batch, network.n_neurons))
         total, grown, counts = jax.lax.fori_loop(0, batch, add, start)
-        n_valid, n_fired = jnp.sum(valid), jnp.sum(counts > 0, axis=0)
+        n_valid, n_fired, n_spikes = jnp.sum(valid), jnp.sum(counts > 0, axis=0), jnp.sum(counts, axis=0)
         if self.axis is not None:
-            grown, n_valid, n_fired = jax.lax.psum((grown, n_valid, n_fired), self.axis)
+            grown, n_valid, n_fired, n_spikes = jax.lax.psum((grown, n_valid, n_fired, n_spikes), self.axis)
             if reduction == "max":
                 least, most = jax.lax.pmin(total, self.axis), jax.lax.pmax(total, self.axis)
                 total = combine(reduction, most, least)
@@ -103,4 +103,5 @@ class Batch:
         theta = still + grown
         if adaptation is not None:
             theta = adaptation.decay_presentations(theta, n_valid.astype(theta.dtype), n_steps * dt)
-        return Learned(weights=network.normalise(weights), theta=theta), memo, counts
+        scale = network.rescaled(shared.scale, n_spikes, n_valid.astype(theta.dtype))
+        return Learned(weights=network.normalise(weights), theta=theta, scale=scale), memo, counts

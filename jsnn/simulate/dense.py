@@ -97,7 +97,8 @@ def present(
     Per step: drive from the input spikes of the step before; theta's decay (if steps are its clock); membranes,
     tie-break, resets; theta's growth; traces; rule; bounds (so that the first step already brings weights that the
     normalisation has lifted over their bound back to it; `respond` uses them as they are).
-    After the last step: theta's decay over the presentations (if that is its clock), normalisation of the columns.
+    After the last step: theta's decay over the presentations (if that is its clock), synaptic scaling, normalisation of
+    the columns.
 
     `valid` bool[batch] marks the real presentations of a batch that is not full: the others stay silent.
     Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs
@@ -115,10 +116,11 @@ def present(
         some, counts, recording = _steps(network, some, raster, valid, dt, key)
         weights = jnp.clip(learned.weights, network.rule.w_min, network.rule.w_max)
         learned = dataclasses.replace(some, weights=weights.at[active].set(some.weights, mode="drop"))
-    theta, adaptation = learned.theta, network.neuron.adaptation
+    theta, adaptation, n_valid = learned.theta, network.neuron.adaptation, jnp.sum(valid).astype(learned.theta.dtype)
     if adaptation is not None:
-        theta = adaptation.decay_presentations(theta, jnp.sum(valid).astype(theta.dtype), raster.shape[0] * dt)
-    return Learned(weights=network.normalise(learned.weights), theta=theta), counts, recording
+        theta = adaptation.decay_presentations(theta, n_valid, raster.shape[0] * dt)
+    scale = network.rescaled(learned.scale, jnp.sum(counts, axis=0), n_valid)
+    return Learned(weights=network.normalise(learned.weights), theta=theta, scale=scale), counts, recording
 
 
 def _steps(
@@ -127,14 +129,14 @@ def _steps(
     """All time steps of a presentation."""
     n_steps, batch, _ = raster.shape
     rule, adaptation = network.rule, network.neuron.adaptation
-    n_valid = jnp.sum(valid).astype(learned.weights.dtype)
+    n_valid, gains = jnp.sum(valid).astype(learned.weights.dtype), network.gains(learned)
 
     def step(carry, inputs):
         weights, theta, fast, pre, post, fired = carry
         arriving, s_pre, chance = inputs
         if adaptation is not None:
             theta = adaptation.decay_step(theta, dt)
-        drive = network.gain * (arriving.astype(weights.dtype) @ weights)
+        drive = gains * (arriving.astype(weights.dtype) @ weights)
         fast, was_reset = network.step(fast, drive, theta, dt, chance)
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
@@ -158,7 +160,7 @@ def _steps(
     inputs = delayed(raster), raster, network.chance(key, n_steps, batch)
     (weights, theta, *_), recording = jax.lax.scan(step, start, inputs)
     counts = jnp.sum(recording.spikes, axis=0, dtype=float)
-    return Learned(weights=weights, theta=theta), counts, recording
+    return dataclasses.replace(learned, weights=weights, theta=theta), counts, recording
 
 
 def respond(
@@ -170,7 +172,7 @@ def respond(
     """
     n_steps, batch, n_input = raster.shape
     arriving = delayed(raster).reshape(-1, n_input).astype(learned.weights.dtype)
-    drive = (network.gain * (arriving @ learned.weights)).reshape(n_steps, batch, -1)
+    drive = (network.gains(learned) * (arriving @ learned.weights)).reshape(n_steps, batch, -1)
 
     def step(fast: Fast, inputs):
         drive, chance = inputs

@@ -56,6 +56,7 @@ class Touched:
     n: Array  # int32; more than there are slots: the presentation does not fit
     weights: Array  # mV, [capacity, n_active]: a row a neuron, as they are changed together
     theta: Array  # mV, [capacity]; infinity in a free slot
+    gains: Array  # of the drives, [capacity]
     membranes: State  # [1, capacity]
     post: Array  # traces, [capacity]
     spikes: Array  # bool[1, capacity + 1], of the step before; the last one is the silent neuron
@@ -166,7 +167,9 @@ class Event(Online):
             return jnp.array(True), learned, self.start(network, learned), counts
 
         # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
-        carry = fits, Learned(weights=weights, theta=theta), after, counts
+        scale = network.rescaled(learned.scale, counts[0], valid[0].astype(theta.dtype))
+        scale = jax.tree.map(lambda new, old: jnp.where(fits, new, old), scale, learned.scale)
+        carry = fits, Learned(weights=weights, theta=theta, scale=scale), after, counts
         return jax.lax.while_loop(lambda carry: ~carry[0], in_full, carry)[1:]
 
     def respond(
@@ -248,6 +251,7 @@ class Event(Online):
         rule, neuron, adaptation, dtype = network.rule, network.neuron, network.neuron.adaptation, learned.weights.dtype
         columns = learned.weights.at  # of one neuron or several, at the inputs that may fire
         arriving = dense.delayed(raster)
+        gains = jnp.broadcast_to(network.gains(learned), (n_neurons,))
 
         def touch(touched: Touched, others: Others, new: Array) -> tuple[Touched, Others]:
             """Slots for the neurons in `new` (bool[n_neurons])."""
@@ -265,6 +269,7 @@ class Event(Online):
                     n=k + 1,
                     weights=touched.weights.at[k].set(columns[active, j].get(mode="fill", fill_value=0.0), mode="drop"),
                     theta=touched.theta.at[k].set(others.theta[j], mode="drop"),
+                    gains=touched.gains.at[k].set(gains[j], mode="drop"),
                     membranes=jax.tree.map(moved, touched.membranes, others.membranes),
                 )
                 return touched, dataclasses.replace(others, theta=others.theta.at[j].set(jnp.inf)), new.at[j].set(False)
@@ -305,7 +310,7 @@ class Event(Online):
             inhibition, current = network.inhibition.step(inhibition, touched.spikes, dt)
             noise = neuron.noise(chance.neuron, (1, n_neurons))
             own_noise = jax.tree.map(lambda x: x.at[:, touched.index].get(mode="fill", fill_value=1.0), noise)
-            own_drive = network.gain * (touched.weights @ arrive.astype(dtype))
+            own_drive = touched.gains * (touched.weights @ arrive.astype(dtype))
             theta = decayed(touched.theta)
             membranes, own_excess = neuron.integrate(
                 touched.membranes, own_drive + current[:, :-1], theta, dt, own_noise
@@ -353,7 +358,7 @@ class Event(Online):
 
         def in_full(carry, piece):
             arrive, s_pre, chance = piece
-            drives = network.gain * product(arrive.astype(dtype), active, learned.weights)
+            drives = gains * product(arrive.astype(dtype), active, learned.weights)
             xs = drives[:, None], arrive, s_pre, chance
             carry, (spikes, _) = jax.lax.scan(lambda c, x: step(c, x, coasting=False), carry, xs)
             return carry, spikes
@@ -365,6 +370,7 @@ class Event(Online):
             n=pending.n,
             weights=own.T,
             theta=learned.theta.at[pending.index].get(mode="fill", fill_value=jnp.inf),
+            gains=gains.at[pending.index].get(mode="fill", fill_value=1.0),
             membranes=neuron.init((1, capacity)),
             post=jnp.zeros(capacity, dtype),
             spikes=jnp.zeros((1, capacity + 1), bool),
@@ -389,7 +395,7 @@ class Event(Online):
         kernel = neuron.kernel(length, dt)
         some = pieces[0].astype(dtype)
         at_once = jnp.concatenate([jnp.sum(some, axis=1), jnp.einsum("nsi,s->ni", some, kernel)])
-        totals, pushes = jnp.split(network.gain * product(at_once, active, learned.weights), 2)
+        totals, pushes = jnp.split(gains * product(at_once, active, learned.weights), 2)
         positive = (rule.w_min >= 0) & (network.gain > 0)
 
         def coast(carry, piece, push):

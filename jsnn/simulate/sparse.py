@@ -40,6 +40,7 @@ class Sparse(Online):
         rule, adaptation = network.rule, network.neuron.adaptation
         raster = spikes[0] & valid[0]
         n_steps, n_active = raster.shape
+        gains = network.gains(learned)
         weights = learned.weights.at[active[0]].get(mode="fill", fill_value=0.0)
 
         # The inputs that fire, in order of time: step t has those from first[t] to first[t + 1].
@@ -55,7 +56,7 @@ class Sparse(Online):
             s_pre, t, chance = inputs
             if adaptation is not None:
                 theta = adaptation.decay_step(theta, dt)
-            fast, was_reset = network.step(fast, network.gain * drive[None], theta, dt, chance)
+            fast, was_reset = network.step(fast, gains * drive[None], theta, dt, chance)
             fast = dataclasses.replace(fast, spikes=fast.spikes & valid[0])
             if adaptation is not None:
                 theta = theta + adaptation.theta_plus * (was_reset[0] & valid[0])
@@ -103,4 +104,5 @@ class Sparse(Online):
         if adaptation is not None:
             theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), n_steps * dt)
         whole = clipped(learned.weights).at[active[0]].set(weights, mode="drop")
-        return Learned(weights=network.normalise(whole), theta=theta), memo, counts[None]
+        scale = network.rescaled(learned.scale, counts, valid[0].astype(theta.dtype))
+        return Learned(weights=network.normalise(whole), theta=theta, scale=scale), memo, counts[None]

@@ -1,0 +1,57 @@
+"""Tune the numbers of each cell of a study for itself, by successive halving on held-out training images.
+
+  python experiments/tune.py configs/wish_list/tuning.toml --data-dir ~/mnist
+  python experiments/tune.py configs/wish_list/tuning.toml --data-dir ~/mnist --cell 'poisson x lif x stdp'
+
+Writes DIR/results.jsonl, a line a candidate and rung, and DIR/best.toml: [[cell]] tables to put into a config, for
+experiments/matrix.py to test. An interrupted or killed search goes on with --resume.
+"""
+
+import os
+from pathlib import Path
+
+from console import Console, command, prepare_jax, study_parser
+
+from jsnn.errors import InputError
+
+
+def only(tables: dict, cell: str) -> dict:
+    """The tables of a study of which one cell is left."""
+    names = [name.strip() for name in cell.split(" x ")]
+    if len(names) != 3:
+        raise InputError(f"--cell {cell}: it should be 'ENCODER x NEURON x RULE'")
+    axes = dict(zip(("encoder", "neuron", "rule"), names, strict=True))
+    left = tables | {"matrix": {axis: [name] for axis, name in axes.items()}}
+    return left | {axis: {k: v for k, v in tables.get(axis, {}).items() if k == name} for axis, name in axes.items()}
+
+
+def main() -> None:
+    """Parse, tune, say where the result is."""
+    parser = study_parser(__doc__)
+    parser.add_argument("--cell", metavar="E x N x R", help="tune this cell only")
+    arguments = parser.parse_args()
+    if arguments.distributed or arguments.join:
+        raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
+    prepare_jax()
+    from rich.console import Console as Rich
+
+    from jsnn import config, data, grid, search
+
+    cfg = config.load(arguments.config, arguments.set)
+    if arguments.cell:
+        cfg = config.parse(only(cfg.tables, arguments.cell))
+    search.search_of(cfg)
+    grid.use_cores(os.cpu_count() or 1)
+    with Rich(stderr=True).status(f"reading {cfg.data.name}"):
+        dataset = data.load(cfg.data.name, arguments.data_dir).held_out(cfg.data.n_validation or 0)
+    n_validation = cfg.data.n_test or len(dataset.test_labels)
+    out: Path = arguments.out or Path("checkpoints") / cfg.study
+    title = f"{cfg.study}: {dataset.name}, {n_validation} held-out images"
+    with Console(cfg.entries, title, search.presentations(cfg, n_validation)) as console:
+        best = search.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
+    console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
+    console.rich.print(f"best     {best}", highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    command(main)

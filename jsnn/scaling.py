@@ -1,0 +1,32 @@
+"""Synaptic scaling: homeostasis of a neuron's input, as a component that every network can have."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.ranges import NonNegative, Positive
+
+
+@node
+class SynapticScaling:
+    """All synapses of a neuron grow together while it fires less than its target, and shrink while it fires more
+    (Turrigiano et al. 1998; here as an exponential approach, once a presentation).
+
+        scale_j <- scale_j * exp(eta * (target - n_j))        after a presentation in which neuron j fired n_j times
+
+    The neuron is driven by `scale_j` times its weights; the weights themselves, which the rule learns and the
+    normalisation keeps, stay as they are. scale is learned state: it starts at 1, outlives a presentation and does not
+    move in evaluation. In a batch every presentation counts, so an epoch has the same homeostasis at every batch size.
+
+    Where it has settled, all neurons fire `target` times a presentation on average, whatever drives them and whatever
+    their membrane: that is what makes neurons and encoders comparable. It is not the adaptive threshold in other words:
+    that one has no target (its equilibrium rate follows from theta_plus, tau_theta and the drive), acts within the
+    presentation, and moves the threshold instead of the input.
+    """
+
+    target: Positive = 0.05  # spikes a presentation
+    eta: NonNegative = 0.01  # a spike
+
+    def step(self, scale: Array, counts: Array, n: Array) -> Array:
+        """The scale after `n` presentations in which the neurons fired `counts` times in all, each [n_neurons]."""
+        return scale * jnp.exp(self.eta * (n * self.target - counts))

@@ -1,0 +1,142 @@
+"""Successive halving (Jamieson & Talwalkar 2016): each cell's numbers tuned for itself, on held-out training images.
+
+    rung 0    many candidates a cell, drawn log-uniformly from ranges, and the config's own numbers    few images
+    rung 1    the best of them, trained afresh                                                          more images
+    ...                                                                                                 ...
+
+A rung is a study whose candidates are its [[cell]] tables: they are numbers, so all candidates of a cell share one
+program. The test images are never shown.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jsnn import config, results, runs
+from jsnn.config import AXES, Config, Entry, Search
+from jsnn.data import Dataset
+from jsnn.errors import InputError
+from jsnn.runs import Observer
+
+Point = dict[str, Any]  # a [[cell]] table
+Records = Sequence[dict[str, Any]]
+
+
+def search_of(cfg: Config) -> Search:
+    """The config's [search], checked against the rest of it. Raises InputError."""
+    search = cfg.search
+    if search is None or not search.ranges:
+        raise InputError(
+            f"{cfg.study}: there is nothing to tune; give [search.ranges], e.g. rule.eta_post = [1e-3, 0.1]"
+        )
+    if cfg.data.n_validation is None:
+        raise InputError(
+            f"{cfg.study}: data.n_validation is not set; it should be training images to tune on, e.g. 5000"
+        )
+    if "sweep" in cfg.tables or "cell" in cfg.tables:
+        raise InputError(f"{cfg.study}: [sweep] and [[cell]] are what tuning makes; leave them out")
+    for path, (low, high) in search.ranges.items():
+        if not 0 < low < high:
+            raise InputError(
+                f"search.ranges.{path} = [{low}, {high}]: it should be two numbers above 0, the smaller first"
+            )
+        if not any(has(entry, path, low) for entry in cfg.entries):
+            raise InputError(f"search.ranges.{path}: no cell has this number")
+    if not search.rungs or any(a >= b for a, b in itertools.pairwise(search.rungs)):
+        raise InputError(f"search.rungs = {search.rungs}: it should be numbers of images that grow")
+    return search
+
+
+def has(entry: Entry, path: str, value: float) -> bool:
+    """Whether a cell has this number: a value that turns a component on, or chooses a size, is none of its numbers."""
+    try:
+        changed = config.swept(entry.trial, path, value)
+    except InputError:
+        return False
+    return jax.tree.structure(changed) == jax.tree.structure(entry.trial)
+
+
+def point_of(entry: Entry, numbers: dict[str, Any]) -> Point:
+    """The [[cell]] table that gives a cell these numbers."""
+    return {axis: getattr(entry, axis) for axis in AXES} | numbers
+
+
+def candidates(entry: Entry, number: int, search: Search) -> list[Point]:
+    """Of the cell that is the `number`-th of its study: the config's own numbers, and random ones."""
+    rng = np.random.default_rng([search.seed, number])
+    points = [point_of(entry, {})]
+    ranges = {path: np.log(ends) for path, ends in search.ranges.items()}
+    for _ in range(search.candidates - 1):
+        drawn = {path: float(f"{np.exp(rng.uniform(*ends)):.3g}") for path, ends in ranges.items()}
+        points.append(point_of(entry, {path: x for path, x in drawn.items() if has(entry, path, x)}))
+    return points
+
+
+def rung_of(cfg: Config, number: int, points: Iterable[Point]) -> Config:
+    """The study that a rung is."""
+    search = search_of(cfg)
+    data = cfg.tables.get("data", {}) | {"n_train": search.rungs[number]}
+    data["n_assign"] = min(search.rungs[number], data.get("n_assign", search.rungs[number]))
+    tables = {key: value for key, value in cfg.tables.items() if key not in ("search", "ann", "published")}
+    return config.parse(tables | {"study": f"{cfg.study}-{number}", "data": data, "cell": list(points)})
+
+
+def best(records: Records, n: int) -> list[dict[str, Any]]:
+    """The lines of the `n` best candidates of each cell, the best one first."""
+    cells: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        cells.setdefault(tuple(record[axis] for axis in AXES), []).append(record)
+    return [r for lines in cells.values() for r in sorted(lines, key=lambda r: -r["test_accuracy"])[:n]]
+
+
+def presentations(cfg: Config, n_validation: int) -> int:
+    """What the whole search costs: all candidates of all rungs, their labels and answers included."""
+    search, left, total = search_of(cfg), cfg.search.candidates if cfg.search else 0, 0
+    for number, n_train in enumerate(search.rungs):
+        n_assign = min(n_train, cfg.data.n_assign or n_train)
+        total += len(cfg.entries) * left * (n_train + n_assign + n_validation)
+        left = kept(search, number, left)
+    return total
+
+
+def kept(search: Search, number: int, candidates: int) -> int:
+    """How many candidates of a cell are left after a rung."""
+    return 1 if number == len(search.rungs) - 1 else max(1, round(search.keep * candidates))
+
+
+def toml(records: Records) -> str:
+    """The [[cell]] tables of these lines, to be put into a config."""
+    parts = []
+    for record in records:
+        numbers = {path: value for path, value in record["overrides"].items()}
+        lines = [f"# {100 * record['test_accuracy']:.1f} % of {record['n_test']} held-out images", "[[cell]]"]
+        lines += [f'{axis} = "{record[axis]}"' for axis in AXES]
+        parts.append("\n".join(lines + [f'"{path}" = {value!r}' for path, value in numbers.items()]))
+    return "\n\n".join(parts) + "\n"
+
+
+def run(cfg: Config, data: Dataset, out: Path, observer: Observer, resume: bool = False, clock: bool = True) -> Path:
+    """Tune all cells of a study; `data` has the held-out images in the place of the test images.
+
+    Writes OUT/rung-<i>, a run each; OUT/results.jsonl, all their lines with the `rung` they are of; and OUT/best.toml,
+    which it returns. Interrupted, it goes on with `resume`, and its random numbers depend on nothing but `search.seed`.
+    """
+    search = search_of(cfg)
+    points = [p for number, entry in enumerate(cfg.entries) for p in candidates(entry, number, search)]
+    history: list[dict[str, Any]] = []
+    left = search.candidates
+    for number in range(len(search.rungs)):
+        where = out / f"rung-{number}"
+        found = runs.run(rung_of(cfg, number, points), data, where, observer, resume and where.exists(), clock)
+        history += [{"rung": number} | line for line in found]
+        left = kept(search, number, left)
+        winners = best(found, left)
+        points = [{axis: line[axis] for axis in AXES} | line["overrides"] for line in winners]
+    results.write_whole(out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
+    results.write_whole(out / "best.toml", toml(winners).encode())
+    return out / "best.toml"
