@@ -74,6 +74,23 @@ def matrix(run: Path, records: Records) -> str:
     return rows(["encoder", "neuron", *map(name, rules)], body)
 
 
+def before_after(run: Path, records: Records) -> str:
+    """The cells of a run beside what the study of 2020 published of them."""
+    del run
+    published = runs.config_of(ROOT / "checkpoints" / "seed_study").published
+    cells = by_cell(records)
+    rules = list(dict.fromkeys(rule for _, _, rule in cells))
+
+    def text(cell: tuple[str, str, str]) -> str:
+        return f"{100 * published[cell]:.0f} → {points([r['test_accuracy'] for r in cells[cell]])}"
+
+    body = [
+        [name(encoder), name(neuron), *(text((encoder, neuron, rule)) for rule in rules)]
+        for encoder, neuron in dict.fromkeys((e, n) for e, n, _ in cells)
+    ]
+    return rows(["encoder", "neuron", *map(name, rules)], body)
+
+
 def readouts(run: Path, records: Records) -> str:
     """Each cell with the accuracy of every read-out."""
     body = []
@@ -147,6 +164,9 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "seed_study": ("seed_study", matrix),
     "seed_study_collapse": ("seed_study_collapse", matrix),
     "headline": ("headline", readouts),
+    "every_cell": ("every_cell", before_after),
+    "every_cell_effects": ("every_cell", effects),
+    "every_cell_contrasts": ("every_cell", contrasts),
     "matrix": ("excerpt", matrix),
     "benchmark": ("benchmark", speeds),
 }

@@ -206,14 +206,15 @@ def _meta(state: LaneState) -> dict[str, Any]:
 
 
 def _arrays(state: LaneState) -> dict[str, Any]:
-    return {"learned": list(state.learned), "labels": list(state.labels), "responses": list(state.responses)}
+    learned = [{key: x for key, x in vars(cell).items() if x is not None} for cell in state.learned]
+    return {"learned": learned, "labels": list(state.labels), "responses": list(state.responses)}
 
 
 def _state(like: LaneState, arrays: dict[str, Any], meta: dict[str, Any]) -> LaneState:
     curves = [[[(int(n), float(a)) for n, a in curve] for curve in cell] for cell in meta["curves"]]
     return dataclasses.replace(
         like,
-        learned=tuple(arrays["learned"]),
+        learned=tuple(Learned(**cell) for cell in arrays["learned"]),
         labels=tuple(np.asarray(x) for x in arrays["labels"]),
         responses=tuple(np.asarray(x) for x in arrays["responses"]),
         curves=curves,

@@ -57,7 +57,7 @@ def test_headline():
     assert {(r["encoder"], r["neuron"], r["rule"], r["batch_size"]) for r in trials} == {
         ("poisson", "adaptive_lif", "stdp", 1)
     }
-    assert {r["seed"] for r in trials} == {0, 1, 2}
+    assert {r["seed"] for r in trials} == {0, 1, 2, 3, 4}
     assert all((r["n_neurons"], r["n_train"], r["n_test"]) == (100, 60_000, 10_000) for r in trials)
     assert mean(r["test_accuracy"] for r in trials) >= 0.82
 
@@ -79,3 +79,16 @@ def test_trained_networks_reload(run):
     for line in records(run):
         trial, network = runs.network_of(cfg, lanes, learned, line)
         assert abs(network.weights.sum(axis=0) - trial.network.norm).max() < 0.01
+
+
+def test_every_cell_learns():
+    """30 cells and more above 75 %, none below 65 %: five seeds each, all of the test images."""
+    accuracies = {}
+    for r in records("every_cell"):
+        accuracies.setdefault((r["encoder"], r["neuron"], r["rule"]), {})[r["seed"]] = r["test_accuracy"]
+        assert (r["n_neurons"], r["n_test"]) == (100, 10_000) and r["n_train"] <= 60_000
+    assert len(accuracies) == 36
+    assert all(set(seeds) == set(range(5)) for seeds in accuracies.values())
+    means = [mean(seeds.values()) for seeds in accuracies.values()]
+    assert sum(m > 0.75 for m in means) >= 30
+    assert min(means) > 0.65
