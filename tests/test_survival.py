@@ -50,7 +50,7 @@ neuron = ["adaptive_lif", "lif"]
 [network]
 n_neurons = 12
 [sweep.run]
-seed = [0, 1]
+seed = [2, 3]
 dt = [1.0]
 [ann]
 n_hidden = 8
@@ -637,10 +637,10 @@ def edited(toml, tmp_path, old, new):
         ("batch_size = 4\n", "", "run.batch_size is not set now and was 4"),
         ('"lif"]', '"srm0"]', 'matrix.neuron is ["adaptive_lif", "srm0"] now and was ["adaptive_lif", "lif"]'),
         ("[ann]", "[neuron.lif]\n[ann]", "neuron.lif is {} now and was not set"),
-        ("seed = [0, 1]", "seed = [1, 0]", "sweep.run.seed is [1, 0] now and was [0, 1]"),
+        ("seed = [2, 3]", "seed = [3, 2]", "sweep.run.seed is [3, 2] now and was [2, 3]"),
         (
-            "seed = [0, 1]\ndt = [1.0]",
-            "dt = [1.0]\nseed = [0, 1]",
+            "seed = [2, 3]\ndt = [1.0]",
+            "dt = [1.0]\nseed = [2, 3]",
             "the order of the sweep is sweep.run.dt, sweep.run.seed now and was sweep.run.seed, sweep.run.dt",
         ),
         # Equal as numbers, but not in the lines' config_hash.
