@@ -40,8 +40,9 @@ def points(values: Sequence[float]) -> str:
 
 
 def name(word: str) -> str:
-    """A registry name as people write it."""
-    return plots.LABELS.get(word, word)
+    """A registry name as people write it, also where it begins a study's own."""
+    known = max((k for k in plots.LABELS if f"{word}_".startswith(f"{k}_")), key=len, default="")
+    return " ".join([plots.LABELS.get(known, ""), *word[len(known) :].split("_")]).strip().replace("  ", " ")
 
 
 def by_cell(records: Records) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
@@ -137,17 +138,15 @@ def contrasts(run: Path, records: Records) -> str:
     return rows(["difference", "points", "95 % interval", "p, corrected"], body)
 
 
-def diagnosis(run: Path, records: Records) -> str:
-    """What diagnose.py found, a line a cell."""
-    del records
-    from diagnose import COLUMNS
-
-    cells = by_cell(results.read(run / "diagnosis.jsonl"))
-    body = []
-    for (encoder, neuron, _), trials in cells.items():
-        means = {k: mean(t[k] for t in trials) for k, v in trials[0].items() if isinstance(v, float)}
-        body.append([name(encoder), name(neuron), *(show(means) for show in COLUMNS.values())])
-    return rows(["encoder", "neuron", *COLUMNS], body)
+def by_encoder(run: Path, records: Records) -> str:
+    """Neurons down, encoders across; of a run with one rule."""
+    del run
+    cells = by_cell(records)
+    encoders = list(dict.fromkeys(encoder for encoder, _, _ in cells))
+    accuracy = {(e, n): points([r["test_accuracy"] for r in trials]) for (e, n, _), trials in cells.items()}
+    neurons = list(dict.fromkeys(neuron for _, neuron, _ in cells))
+    body = [[name(neuron), *(accuracy[encoder, neuron] for encoder in encoders)] for neuron in neurons]
+    return rows(["neuron", *map(name, encoders)], body)
 
 
 def speeds(run: Path, records: Records) -> str:
@@ -167,6 +166,7 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "every_cell": ("every_cell", before_after),
     "every_cell_effects": ("every_cell", effects),
     "every_cell_contrasts": ("every_cell", contrasts),
+    "factorial": ("factorial", by_encoder),
     "matrix": ("excerpt", matrix),
     "benchmark": ("benchmark", speeds),
 }
