@@ -150,7 +150,7 @@ class Console:
 
         table = Table(title=self.title, title_style="bold", header_style="bold", caption_justify="left")
         table.caption = "test accuracy, %" + (
-            " (mean of seeds)" if any(len(v) > 1 for v in self.records.values()) else ""
+            " (mean of a cell's trials)" if any(len(v) > 1 for v in self.records.values()) else ""
         )
         table.caption += "; ~ is the accuracy on the last window of training images, so far"
         table.add_column("encoder")
@@ -248,12 +248,21 @@ class Console:
         self.rich.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
 
 
+def read_data(cfg: Any, data_dir: Path | None) -> Any:
+    """The images of a study; the held-out ones in the place of the test images, if it is on those."""
+    from rich.console import Console as Rich
+
+    from jsnn import data
+
+    with Rich(stderr=True).status(f"reading {cfg.data.name}"):
+        dataset = data.load(cfg.data.name, data_dir)
+    return dataset if cfg.data.n_validation is None else dataset.held_out(cfg.data.n_validation)
+
+
 def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lambda cfg: None) -> None:
     """What matrix.py and train.py do: read the config and the data, run with a live table, draw the figures."""
     prepare_jax()
-    from rich.console import Console as Rich
-
-    from jsnn import config, data, grid, runs, study
+    from jsnn import config, grid, runs, study
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
@@ -263,10 +272,7 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
         alone = len(cfg.entries) == 1 and study.in_lockstep(cfg.entries[0].trial)
         grid.use_cores(1 if alone else os.cpu_count() or 1)
     out = arguments.out or Path("checkpoints") / cfg.study
-    with Rich(stderr=True).status(f"reading {cfg.data.name}"):
-        dataset = data.load(cfg.data.name, arguments.data_dir)
-        if cfg.data.n_validation is not None:
-            dataset = dataset.held_out(cfg.data.n_validation)
+    dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
     each = schedule.n_train * schedule.epochs + schedule.n_assign + schedule.n_test
     title = (

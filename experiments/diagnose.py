@@ -80,15 +80,12 @@ def main() -> None:
     name = runs.config_of(arguments.run).data.name if arguments.data_dir else "mnist_excerpt"
     lines = diagnoses(arguments.run, data.load(name, arguments.data_dir), arguments.n)
     results.write_whole(arguments.run / "diagnosis.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    by_cell: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for line in lines:
-        by_cell.setdefault((line["encoder"], line["neuron"], line["rule"]), []).append(line)
     table = Table(title=f"{arguments.run}: {arguments.n} test images", title_justify="left")
     for heading in ("encoder", "neuron", "rule"):
         table.add_column(heading)
     for heading in COLUMNS:
         table.add_column(heading, justify="right")
-    for cell, trials in by_cell.items():
+    for cell, trials in results.by_cell(lines).items():
         numbers = [key for key, value in trials[0].items() if isinstance(value, float)]
         mean = {key: sum(trial[key] for trial in trials) / len(trials) for key in numbers}
         table.add_row(*(word.replace("_", " ") for word in cell), *(show(mean) for show in COLUMNS.values()))

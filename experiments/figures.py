@@ -43,8 +43,11 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     try:
         drawn.append(plots.save(plots.accuracy_matrix(records, cfg.published or None), where / "accuracy.png"))
         drawn.append(plots.save(plots.learning_curves(records), where / "learning_curves.png"))
-    except InputError:  # a sweep over more than seeds has no mean to draw
-        drawn.append(plots.save(plots.sweep(records), where / "sweep.png"))
+    except InputError as error:  # a sweep over more than seeds has no mean to draw
+        try:
+            drawn.append(plots.save(plots.sweep(records), where / "sweep.png"))
+        except InputError:
+            warn(f"no accuracy matrix and learning curves: {error}")
     return drawn
 
 

@@ -8,9 +8,8 @@ A table stands between <!-- table NAME --> and <!-- end -->; NAME is a function 
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from jsnn import config, plots, results, runs, statistics
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-FACTORS = ("encoder", "neuron", "rule")
 RIVALS = ("bindsnet", "neurosush", "ngclearn")
 Records = Sequence[dict[str, Any]]
+Cell = tuple[str, str, str]  # encoder, neuron, rule
 
 
 def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -36,7 +35,7 @@ def points(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{100 * values[0]:.1f}"
     found = statistics.interval(values)
-    return f"{100 * found.mean:.1f} ± {100 * (found.high - found.mean):.1f}"
+    return f"{100 * found.mean:.1f} ± {100 * (found.half):.1f}"
 
 
 def name(word: str) -> str:
@@ -45,59 +44,51 @@ def name(word: str) -> str:
     return " ".join([plots.LABELS.get(known, ""), *word[len(known) :].split("_")]).strip().replace("  ", " ")
 
 
-def by_cell(records: Records) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
-    """Records of each cell, in order."""
-    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for r in records:
-        cells.setdefault((r["encoder"], r["neuron"], r["rule"]), []).append(r)
-    return cells
+def by_rule(cells: Mapping[Cell, Any], text: Callable[[Cell], str]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table of the cells: encoders and neurons down, rules across."""
+    spiking = [cell for cell in cells if cell[0] != "none"]
+    rules = list(dict.fromkeys(rule for _, _, rule in spiking))
+    body = [
+        [name(encoder), name(neuron), *(text((encoder, neuron, rule)) for rule in rules)]
+        for encoder, neuron in dict.fromkeys((e, n) for e, n, _ in spiking)
+    ]
+    return ["encoder", "neuron", *map(name, rules)], body
 
 
 def matrix(run: Path, records: Records) -> str:
     """The cells of a run, published accuracy in brackets where there is one."""
     published = runs.config_of(run).published
-    cells = by_cell(records)
-    rules = list(dict.fromkeys(rule for e, _, rule in cells if e != "none"))
+    cells = results.by_cell(records)
 
-    def text(cell: tuple[str, str, str]) -> str:
+    def text(cell: Cell) -> str:
         accuracy = points([r["test_accuracy"] for r in cells[cell]])
         return f"{accuracy} ({100 * published[cell]:.0f})" if cell in published else accuracy
 
-    body = [
-        [name(encoder), name(neuron), *(text((encoder, neuron, rule)) for rule in rules)]
-        for encoder, neuron in dict.fromkeys((e, n) for e, n, _ in cells if e != "none")
-    ]
+    header, body = by_rule(cells, text)
     body += [
-        ["ANN 784-100-10", "ReLU", f"{text(cell)} backprop", *[""] * (len(rules) - 1)]
+        ["ANN 784-100-10", "ReLU", f"{text(cell)} backprop", *[""] * (len(header) - 3)]
         for cell in cells
         if cell[0] == "none"
     ]
-    return rows(["encoder", "neuron", *map(name, rules)], body)
+    return rows(header, body)
 
 
 def before_after(run: Path, records: Records) -> str:
     """The cells of a run beside what the study of 2020 published of them."""
     del run
     published = runs.config_of(ROOT / "checkpoints" / "seed_study").published
-    cells = by_cell(records)
-    rules = list(dict.fromkeys(rule for _, _, rule in cells))
-
-    def text(cell: tuple[str, str, str]) -> str:
-        return f"{100 * published[cell]:.0f} → {points([r['test_accuracy'] for r in cells[cell]])}"
-
-    body = [
-        [name(encoder), name(neuron), *(text((encoder, neuron, rule)) for rule in rules)]
-        for encoder, neuron in dict.fromkeys((e, n) for e, n, _ in cells)
-    ]
-    return rows(["encoder", "neuron", *map(name, rules)], body)
+    cells = results.by_cell(records)
+    return rows(
+        *by_rule(cells, lambda c: f"{100 * published[c]:.0f} → {points([r['test_accuracy'] for r in cells[c]])}")
+    )
 
 
 def readouts(run: Path, records: Records) -> str:
     """Each cell with the accuracy of every read-out."""
     body = []
-    for (encoder, neuron, rule), trials in by_cell(records).items():
+    for (encoder, neuron, rule), trials in results.by_cell(records).items():
         kinds = list(trials[0]["readouts"])
-        spikes = mean(r["output_spikes"] for r in trials)
+        spikes = np.mean([r["output_spikes"] for r in trials])
         body.append(
             [f"{name(encoder)} x {name(neuron)} x {name(rule)}", str(len(trials))]
             + [points([r["readouts"][kind] for r in trials]) for kind in kinds]
@@ -108,7 +99,7 @@ def readouts(run: Path, records: Records) -> str:
 
 def tensor(records: Records) -> tuple[np.ndarray, list[list[str]]]:
     """Accuracies of a whole matrix [encoder, neuron, rule, seed], and the levels of the three factors."""
-    cells = by_cell([r for r in records if r["encoder"] != "none"])
+    cells = results.by_cell([r for r in records if r["encoder"] != "none"])
     levels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in range(3)]
     table = [[[[t["test_accuracy"] for t in cells[e, n, r]] for r in levels[2]] for n in levels[1]] for e in levels[0]]
     return np.array(table), levels
@@ -122,7 +113,7 @@ def probability(p: float) -> str:
 def effects(run: Path, records: Records) -> str:
     """Analysis of variance of a matrix."""
     del run
-    found = statistics.effects(tensor(records)[0], FACTORS)
+    found = statistics.effects(tensor(records)[0], config.AXES)
     body = [[" x ".join(e.factors), f"{100 * e.share:.1f}", f"{e.f:,.1f}", probability(e.p)] for e in found]
     return rows(["effect", "share of the variance, %", "F", "p"], body)
 
@@ -132,7 +123,7 @@ def contrasts(run: Path, records: Records) -> str:
     del run
     table, levels = tensor(records)
     body = []
-    for c in statistics.contrasts(table, FACTORS, levels):
+    for c in statistics.contrasts(table, config.AXES, levels):
         points = [f"{100 * x:+.1f}" for x in (c.difference.mean, c.difference.low, c.difference.high)]
         body.append([f"{name(c.a)} – {name(c.b)}", points[0], f"{points[1]} … {points[2]}", probability(c.p)])
     return rows(["difference", "points", "95 % interval", "p, corrected"], body)
@@ -141,7 +132,7 @@ def contrasts(run: Path, records: Records) -> str:
 def by_encoder(run: Path, records: Records) -> str:
     """Neurons down, encoders across; of a run with one rule."""
     del run
-    cells = by_cell(records)
+    cells = results.by_cell(records)
     encoders = list(dict.fromkeys(encoder for encoder, _, _ in cells))
     accuracy = {(e, n): points([r["test_accuracy"] for r in trials]) for (e, n, _), trials in cells.items()}
     neurons = list(dict.fromkeys(neuron for _, neuron, _ in cells))

@@ -1,8 +1,9 @@
 """Tune the numbers of each cell of a study for itself, by successive halving on held-out training images.
 
-  python experiments/tune.py configs/wish_list/tuning.toml --data-dir ~/mnist
-  python experiments/tune.py configs/wish_list/tuning.toml --data-dir ~/mnist --cell 'poisson x lif x stdp'
+  python experiments/tune.py STUDY.toml --data-dir ~/mnist
+  python experiments/tune.py STUDY.toml --data-dir ~/mnist --cell 'poisson x lif x stdp'
 
+STUDY.toml is a study with data.n_validation, a table [search] and [search.ranges]: "rule.eta_post" = [0.005, 0.05], ...
 Writes DIR/results.jsonl, a line a candidate and rung, and DIR/best.toml: [[cell]] tables to put into a config, for
 experiments/matrix.py to test. An interrupted or killed search goes on with --resume.
 """
@@ -10,8 +11,9 @@ experiments/matrix.py to test. An interrupted or killed search goes on with --re
 import os
 from pathlib import Path
 
-from console import Console, command, prepare_jax, study_parser
+from console import Console, command, prepare_jax, read_data, study_parser
 
+from jsnn import config
 from jsnn.errors import InputError
 
 
@@ -20,7 +22,7 @@ def only(tables: dict, cell: str) -> dict:
     names = [name.strip() for name in cell.split(" x ")]
     if len(names) != 3:
         raise InputError(f"--cell {cell}: it should be 'ENCODER x NEURON x RULE'")
-    axes = dict(zip(("encoder", "neuron", "rule"), names, strict=True))
+    axes = dict(zip(config.AXES, names, strict=True))
     left = tables | {"matrix": {axis: [name] for axis, name in axes.items()}}
     return left | {axis: {k: v for k, v in tables.get(axis, {}).items() if k == name} for axis, name in axes.items()}
 
@@ -33,17 +35,14 @@ def main() -> None:
     if arguments.distributed or arguments.join:
         raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
     prepare_jax()
-    from rich.console import Console as Rich
-
-    from jsnn import config, data, grid, search
+    from jsnn import grid, search
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
         cfg = config.parse(only(cfg.tables, arguments.cell))
     search.search_of(cfg)
     grid.use_cores(os.cpu_count() or 1)
-    with Rich(stderr=True).status(f"reading {cfg.data.name}"):
-        dataset = data.load(cfg.data.name, arguments.data_dir).held_out(cfg.data.n_validation or 0)
+    dataset = read_data(cfg, arguments.data_dir)
     n_validation = cfg.data.n_test or len(dataset.test_labels)
     out: Path = arguments.out or Path("checkpoints") / cfg.study
     title = f"{cfg.study}: {dataset.name}, {n_validation} held-out images"

@@ -134,7 +134,7 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     for (label, points), (dash, colour) in zip(curves.items(), styles, strict=False):
         at = sorted(points)
         found = [list(points[value].values()) for value in at]
-        half = [half_interval(v) if len(v) > 1 else 0.0 for v in found]
+        half = [statistics.interval(v).half if len(v) > 1 else 0.0 for v in found]
         style: Any = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 3.5, "linewidth": 1.4}
         axes.errorbar(at, [np.mean(v) for v in found], half, label=label, capsize=2.5, **style)
     if min(swept[x]) > 0 and max(swept[x]) >= 10 * min(swept[x]):
@@ -328,14 +328,8 @@ def _label(name: str) -> str:
 def _summary(runs: Sequence[Record]) -> tuple[float, str]:
     """The mean accuracy of the runs in percent, and what is written: `82.9`, or `82.9 ± 0.4` on two lines."""
     percent = 100 * np.array([run["test_accuracy"] for run in runs])
-    spread = f"\n± {half_interval(percent):.1f}" if len(runs) > 1 else ""
+    spread = f"\n± {statistics.interval(percent).half:.1f}" if len(runs) > 1 else ""
     return (float(percent.mean()), f"{percent.mean():.1f}{spread}") if runs else (math.nan, "")
-
-
-def half_interval(values: ArrayLike) -> float:
-    """Half of the 95 % interval of the mean of several seeds."""
-    found = statistics.interval(np.asarray(values))
-    return found.high - found.mean
 
 
 def _heat(axes: Axes, cells: Sequence[Sequence[tuple[float, str]]]) -> None:
@@ -371,7 +365,7 @@ def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, 
     mean = y.mean(axis=0)
     axes.plot(x, mean, label=label, marker="o" if len(x) == 1 else None, markersize=4, **line)
     if len(y) > 1:
-        half = np.array([half_interval(at) for at in y.T])
+        half = np.array([statistics.interval(at).half for at in y.T])
         axes.fill_between(x, mean - half, mean + half, color=line["color"], alpha=0.18, linewidth=0)
 
 

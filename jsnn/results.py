@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def read(path: Path) -> list[dict[str, Any]]:
             raise damaged(f"{path}:{number}: not a JSON object", path)
         records.append(record)
     return records
+
+
+def by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """The records of each cell (encoder, neuron, rule), in order."""
+    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for r in records:
+        cells.setdefault((r["encoder"], r["neuron"], r["rule"]), []).append(r)
+    return cells
 
 
 def damaged(what: str, path: Path) -> InputError:

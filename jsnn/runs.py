@@ -206,6 +206,7 @@ def _meta(state: LaneState) -> dict[str, Any]:
 
 
 def _arrays(state: LaneState) -> dict[str, Any]:
+    # orbax would store a None, and then miss it where there is one more of them
     learned = [{key: x for key, x in vars(cell).items() if x is not None} for cell in state.learned]
     return {"learned": learned, "labels": list(state.labels), "responses": list(state.responses)}
 

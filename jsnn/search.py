@@ -70,53 +70,51 @@ def candidates(entry: Entry, number: int, search: Search) -> list[Point]:
     """Of the cell that is the `number`-th of its study: the config's own numbers, and random ones."""
     rng = np.random.default_rng([search.seed, number])
     points = [point_of(entry, {})]
-    ranges = {path: np.log(ends) for path, ends in search.ranges.items()}
+    own = [path for path, (low, _) in search.ranges.items() if has(entry, path, low)]
     for _ in range(search.candidates - 1):
-        drawn = {path: float(f"{np.exp(rng.uniform(*ends)):.3g}") for path, ends in ranges.items()}
-        points.append(point_of(entry, {path: x for path, x in drawn.items() if has(entry, path, x)}))
+        drawn = {path: np.exp(rng.uniform(*np.log(ends))) for path, ends in search.ranges.items()}
+        points.append(point_of(entry, {path: float(f"{drawn[path]:.3g}") for path in own}))
     return points
 
 
-def rung_of(cfg: Config, number: int, points: Iterable[Point]) -> Config:
+def rung_of(cfg: Config, study: str, n_train: int, points: Iterable[Point]) -> Config:
     """The study that a rung is."""
-    search = search_of(cfg)
-    data = cfg.tables.get("data", {}) | {"n_train": search.rungs[number]}
-    data["n_assign"] = min(search.rungs[number], data.get("n_assign", search.rungs[number]))
+    data = cfg.tables.get("data", {})
+    data = data | {"n_train": n_train, "n_assign": min(n_train, data.get("n_assign", n_train))}
     tables = {key: value for key, value in cfg.tables.items() if key not in ("search", "ann", "published")}
-    return config.parse(tables | {"study": f"{cfg.study}-{number}", "data": data, "cell": list(points)})
+    return config.parse(tables | {"study": study, "data": data, "cell": list(points)})
 
 
 def best(records: Records, n: int) -> list[dict[str, Any]]:
     """The lines of the `n` best candidates of each cell, the best one first."""
-    cells: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for record in records:
-        cells.setdefault(tuple(record[axis] for axis in AXES), []).append(record)
-    return [r for lines in cells.values() for r in sorted(lines, key=lambda r: -r["test_accuracy"])[:n]]
+    cells = results.by_cell(records).values()
+    return [r for lines in cells for r in sorted(lines, key=lambda r: -r["test_accuracy"])[:n]]
+
+
+def sizes(search: Search) -> list[int]:
+    """How many candidates of a cell each rung has; and, last, the one that is left."""
+    left = [search.candidates]
+    for _ in search.rungs[1:]:
+        left.append(max(1, round(search.keep * left[-1])))
+    return [*left, 1]
 
 
 def presentations(cfg: Config, n_validation: int) -> int:
     """What the whole search costs: all candidates of all rungs, their labels and answers included."""
-    search, left, total = search_of(cfg), cfg.search.candidates if cfg.search else 0, 0
-    for number, n_train in enumerate(search.rungs):
+    search, total = search_of(cfg), 0
+    for n_train, n_candidates in zip(search.rungs, sizes(search), strict=False):
         n_assign = min(n_train, cfg.data.n_assign or n_train)
-        total += len(cfg.entries) * left * (n_train + n_assign + n_validation)
-        left = kept(search, number, left)
+        total += len(cfg.entries) * n_candidates * (n_train + n_assign + n_validation)
     return total
-
-
-def kept(search: Search, number: int, candidates: int) -> int:
-    """How many candidates of a cell are left after a rung."""
-    return 1 if number == len(search.rungs) - 1 else max(1, round(search.keep * candidates))
 
 
 def toml(records: Records) -> str:
     """The [[cell]] tables of these lines, to be put into a config."""
     parts = []
     for record in records:
-        numbers = {path: value for path, value in record["overrides"].items()}
         lines = [f"# {100 * record['test_accuracy']:.1f} % of {record['n_test']} held-out images", "[[cell]]"]
         lines += [f'{axis} = "{record[axis]}"' for axis in AXES]
-        parts.append("\n".join(lines + [f'"{path}" = {value!r}' for path, value in numbers.items()]))
+        parts.append("\n".join(lines + [f'"{path}" = {value!r}' for path, value in record["overrides"].items()]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -129,12 +127,12 @@ def run(cfg: Config, data: Dataset, out: Path, observer: Observer, resume: bool 
     search = search_of(cfg)
     points = [p for number, entry in enumerate(cfg.entries) for p in candidates(entry, number, search)]
     history: list[dict[str, Any]] = []
-    left = search.candidates
-    for number in range(len(search.rungs)):
+    winners: list[dict[str, Any]] = []
+    for number, (n_train, left) in enumerate(zip(search.rungs, sizes(search)[1:], strict=True)):
         where = out / f"rung-{number}"
-        found = runs.run(rung_of(cfg, number, points), data, where, observer, resume and where.exists(), clock)
+        rung = rung_of(cfg, f"{cfg.study}-{number}", n_train, points)
+        found = runs.run(rung, data, where, observer, resume and where.exists(), clock)
         history += [{"rung": number} | line for line in found]
-        left = kept(search, number, left)
         winners = best(found, left)
         points = [{axis: line[axis] for axis in AXES} | line["overrides"] for line in winners]
     results.write_whole(out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())

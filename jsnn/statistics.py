@@ -22,6 +22,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def half(self) -> float:
+        """What stands after ±."""
+        return self.high - self.mean
+
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
