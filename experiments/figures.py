@@ -68,7 +68,7 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
     rasters = jax.jit(trials.encode, static_argnums=(1, 5))(inputs, trials.TEST, images, index, 0, n_active)
     raster = dense.spread(rasters.spikes[0], rasters.active[0], trial.network.n_input)
     key = inputs.key(trials.TEST + trials.NETWORK)
-    counts, recording = jax.jit(dense.respond)(trial.network, learned, raster, inputs.dt, key)
+    counts, recording = jax.jit(dense.respond)(trial.network.asked(), learned, raster, inputs.dt, key)
     neuron = int(np.argmax(counts[0]))
     threshold = float(trial.network.neuron.v_threshold + learned.theta[neuron])
     return plots.presentation(

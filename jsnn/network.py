@@ -5,6 +5,7 @@ projection delays one step: an input spike of step t moves the membranes in step
 """
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from jax import Array
 from jsnn.competition import TieBreak, winners
 from jsnn.inhibition import DirectInhibition
 from jsnn.pytree import node, static
-from jsnn.ranges import Count, Positive
+from jsnn.ranges import Count, NonNegative, Positive
 from jsnn.scaling import SynapticScaling
 from jsnn.types import Inhibition, Neuron, Reduction, Rule, State
 
@@ -45,6 +46,19 @@ class Chance:
 
 
 @node
+class Answer:
+    """How a trained network is asked: the same neurons, weights and thresholds, but a softer competition.
+
+    To learn, one neuron has to win an image. To answer, it helps if several do, each as often as the image is like its
+    weights: `gain` times the drive and `competition` times the lateral inhibition let them, and read-outs see more than
+    the name of one winner. 1 and 1: as it learned.
+    """
+
+    gain: Positive = 1.0
+    competition: NonNegative = 1.0
+
+
+@node
 class Network:
     """784 -> 100 with lateral inhibition, or any other size: `inhibition` makes it the two- or the three-layer network.
 
@@ -64,9 +78,11 @@ class Network:
     ghosts: bool = static(default=False)
     w_init: Positive = 0.3  # mV
     gain: Positive = 1.0  # of the input projection: the drive is gain * scale * (spikes @ weights)
-    norm: Positive | None = 78.4  # mV, sum of a neuron's weights; None: never normalised
+    norm: Positive | None = 78.4  # mV, length of a neuron's weights; None: never normalised
+    norm_order: Literal[1, 2] = static(default=1)  # 1: their sum is kept; 2: the root of the sum of their squares
     norm_at_start: bool = static(default=True)  # False: only after the first presentation, as in BindsNET
     scaling: SynapticScaling | None = None
+    answer: Answer = Answer()
     reduction: Reduction = static(default="sum")  # of a batch's changes
     lockstep: bool = static(default=True)  # True: in every step (simulate.plasticity); False: once (simulate.batch)
 
@@ -87,15 +103,29 @@ class Network:
         )
 
     def normalise(self, weights: Array) -> Array:
-        """Each neuron's weights scaled to the sum `norm` (of absolute values); a column of zeros stays."""
+        """Each neuron's weights scaled to the length `norm`; a column of zeros stays."""
         if self.norm is None:
             return weights
-        total = jnp.sum(jnp.abs(weights), axis=0)
-        return weights * (self.norm / jnp.where(total == 0, 1.0, total))
+        length = self.length(weights)
+        return weights * (self.norm / jnp.where(length == 0, 1.0, length))
+
+    def length(self, weights: Array) -> Array:
+        """What the normalisation keeps of each neuron's weights `[n_input, n]`: [n]."""
+        return jnp.linalg.norm(weights, ord=self.norm_order, axis=0)
 
     def gains(self, learned: Learned) -> Array | float:
         """What the spikes that arrive, weighted, are multiplied by: a number, or [n_neurons]."""
         return self.gain if learned.scale is None else self.gain * learned.scale
+
+    def at(self, age: Array | float) -> "Network":
+        """The network for the presentation before which it has seen `age` others: what slows down with them."""
+        return self if self.scaling is None else dataclasses.replace(self, scaling=self.scaling.at(age))
+
+    def asked(self) -> "Network":
+        """The network that answers, once it has learned."""
+        strength = self.inhibition.strength * self.answer.competition
+        inhibition = dataclasses.replace(self.inhibition, strength=strength)  # pyright: ignore[reportArgumentType]
+        return dataclasses.replace(self, gain=self.gain * self.answer.gain, inhibition=inhibition)
 
     def rescaled(self, scale: Array | None, counts: Array, n: Array) -> Array | None:
         """The scale after `n` presentations in which the neurons fired `counts` [n_neurons] times in all."""

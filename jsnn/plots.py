@@ -112,7 +112,8 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
 @mpl.rc_context(STYLE)
 def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     """Test accuracy (%) against one value of a sweep, by its path in `overrides`: by default the number that has the
-    most values. Lines for what else differs; mean over seeds, and its 95 % interval where there are several.
+    most values. Lines for what else differs, unless it follows from that number; mean over seeds, and its 95 % interval
+    where there are several.
     """
     spiking = [r for r in records if r["encoder"] != ANN[0]]
     values = {path: {r["overrides"].get(path) for r in spiking} for r in spiking for path in r["overrides"]}
@@ -121,12 +122,14 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     if not numbers or (x is not None and x not in numbers):
         raise InputError(f"no sweep to draw against {x or 'a number'}: swept are {', '.join(swept) or 'only seeds'}")
     x = x or max(numbers, key=lambda path: len(swept[path]))
+    pairs = {path: {(r["overrides"].get(x), r["overrides"].get(path)) for r in spiking} for path in swept}
+    others = [path for path in swept if path != x and len(pairs[path]) > len(swept[x])]
     several = len({(r["encoder"], r["neuron"], r["rule"]) for r in spiking}) > 1
     curves: dict[str, dict[float, dict[Any, float]]] = {}
     for r in spiking:
         cell = [" ".join(_label(r[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
-        others = [f"{path.split('.')[-1].replace('_', ' ')} {r['overrides'].get(path)}" for path in swept if path != x]
-        at = curves.setdefault(", ".join(cell + others), {}).setdefault(r["overrides"][x], {})
+        numbers = [f"{path.split('.')[-1].replace('_', ' ')} {r['overrides'].get(path)}" for path in others]
+        at = curves.setdefault(", ".join(cell + numbers), {}).setdefault(r["overrides"][x], {})
         at[r.get("seed")] = 100 * r["test_accuracy"]
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()

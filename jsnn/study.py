@@ -154,7 +154,7 @@ def _train(
     n_shown = jnp.sum(jnp.any(index[0] >= 0, axis=1))
 
     def one(t, x, s, i, number):
-        return trial.train(t, x, s, i, number, n_shown, engine)
+        return trial.train(t, x, s, i, number, first, n_shown, engine)
 
     along = WHOLE, WHOLE, PRESENTATIONS, 1, 1
     return layout.map(one, trials, learned, rasters, index, numbers(index, first), along=along, out=(WHOLE, 1))

@@ -92,10 +92,18 @@ def most_active(images: np.ndarray) -> int:
 
 
 def train(
-    trial: Trial, learned: Learned, rasters: Rasters, index: Array, number: Array, n_shown: Array, engine: Engine
+    trial: Trial,
+    learned: Learned,
+    rasters: Rasters,
+    index: Array,
+    number: Array,
+    age: Array | int,
+    n_shown: Array,
+    engine: Engine,
 ) -> tuple[Learned, Array]:
     """Learn from the first `n_shown` batches of a block, one after the other; the counts are
-    float32[n_batches, batch, n_neurons], zero for the others. `index` and `number` as in `encode`.
+    float32[n_batches, batch, n_neurons], zero for the others. `index` and `number` as in `encode`; `age`: how many
+    presentations came before the block.
     """
     dt, network = trial.inputs.dt, trial.network
     keys = _keys(trial.inputs, TRAIN, number)
@@ -104,7 +112,14 @@ def train(
     def body(b, carry):
         learned, memo, counts = carry
         learned, memo, c = engine.present(
-            network, learned, memo, rasters.spikes[b], rasters.active[b], index[b] >= 0, dt, keys[b]
+            network.at(age + b * trial.inputs.batch_size),
+            learned,
+            memo,
+            rasters.spikes[b],
+            rasters.active[b],
+            index[b] >= 0,
+            dt,
+            keys[b],
         )
         return learned, memo, counts.at[b].set(c)
 
@@ -118,9 +133,11 @@ def respond(
 ) -> Array:
     """The frozen network's counts float32[n_batches, batch, n_neurons] on a block; `number` as in `encode`."""
 
+    network = trial.network.asked()
+
     def one(arguments):
         raster, keys = arguments
-        return engine.respond(trial.network, learned, raster.spikes, raster.active, trial.inputs.dt, keys)
+        return engine.respond(network, learned, raster.spikes, raster.active, trial.inputs.dt, keys)
 
     return jax.lax.map(one, (rasters, _keys(trial.inputs, purpose, number)))
 

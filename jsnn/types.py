@@ -134,6 +134,11 @@ class Rule(Protocol):
 class Inhibition(Protocol):
     """How excitatory neurons silence each other."""
 
+    @property
+    def strength(self) -> float:
+        """mV that one spike takes, in the end, from another neuron."""
+        ...
+
     def init(self, shape: tuple[int, ...]) -> State:
         """The state at the start of a presentation."""
         ...

@@ -72,7 +72,8 @@ def random_case(choice, seed):
         ghosts=choice["ghosts"],
         w_init=0.8,
         gain=between(0.8, 1.25),
-        norm=between(8, 14) if choice["normalised"] else None,
+        norm=choice["norm_order"] and between(8, 14) / (1, 5)[choice["norm_order"] - 1],
+        norm_order=choice["norm_order"] or 1,
         reduction=choice["reduction"],
     )
     learned = network.init(jax.random.key(seed))

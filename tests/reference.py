@@ -11,7 +11,7 @@ compute anything with `jsnn.simulate`. Nodes of jsnn serve as records of paramet
     (6)  at a presynaptic spike dw = A_-(w) x_post, at a postsynaptic one dw = A_+(w) x_pre           Morrison, §4.1
     (7)  A_-(w) = -eta_pre (w - w_min), A_+(w) = eta_post (w_max - w)                       Gütig et al. 2003, mu = 1
     (8)  the changes of a batch become one: sum, mean, max                                  Saunders et al. 2019
-    (9)  sum_i |w_ij| = norm                                                               Diehl & Cook 2015, their code
+    (9)  sum_i |w_ij| = norm, or the root of sum_i w_ij^2 = norm            Diehl & Cook 2015, their code; Oja 1982, (2)
     (10) each projection delays one step; bounds in every step, (9) after the last          BindsNET 0.3.4, Network.run
     (11) losers of a tie-break are reset and raise theta ("ghosts")                         BindsNET 0.3.4, one_spike
 """
@@ -97,14 +97,14 @@ def lateral(strength: float, n: int) -> np.ndarray:
     return -strength * (np.ones((n, n)) - np.eye(n))
 
 
-def normalise(weights: np.ndarray, norm: float | None) -> np.ndarray:
+def normalise(weights: np.ndarray, norm: float | None, order: int = 1) -> np.ndarray:
     """(9); a column of zeros stays."""
     weights = weights.copy()
     if norm is not None:
         for j in range(weights.shape[1]):
-            total = sum(abs(w) for w in weights[:, j])
-            if total > 0:
-                weights[:, j] *= norm / total
+            length = sum(abs(w) ** order for w in weights[:, j]) ** (1 / order)
+            if length > 0:
+                weights[:, j] *= norm / length
     return weights
 
 
@@ -225,5 +225,5 @@ def present(
         if adaptation is not None and adaptation.clock == "presentation":
             for _ in present_in:  # as many presentations of n_steps * dt as there were, one after the other
                 theta = theta * math.exp(-n_steps * dt / adaptation.tau_theta)
-        weights = normalise(weights, network.norm)
+        weights = normalise(weights, network.norm, network.norm_order)
     return Outcome(weights, theta, exc[1:], potentials, margin, ghosts)

@@ -33,7 +33,7 @@ FACTORS = {
     "n_winners": (1, 2),
     "rule": tuple(RULES),
     "additive": (False, True),
-    "normalised": (True, False),
+    "norm_order": (1, 2, None),
     "scaling": (False, True),
     "reduction": get_args(Reduction),
     "online": (Event(capacity=6, piece=20), Event(capacity=2, piece=20), Sparse(), Dense()),
@@ -77,7 +77,7 @@ def by_definition(network, learned, spikes, valid, keys):
         total = np.sum(changes, axis=0) / divide[network.reduction]
     w = np.clip(w + total, rule.w_min, rule.w_max)
     if network.norm is not None:
-        w = w * network.norm / np.sum(np.abs(w), axis=0)
+        w = w * network.norm / np.linalg.norm(w, ord=network.norm_order, axis=0)
     theta = still + np.sum(grown, axis=0)
     if adaptation is not None and adaptation.clock == "presentation":
         theta = theta * np.exp(-np.sum(valid) * T / adaptation.tau_theta)

@@ -33,7 +33,7 @@ FACTORS = {
     "reduction": REDUCTIONS,
     "batch": (1, 4),
     "full": (True, False),
-    "normalised": (True, False),
+    "norm_order": (1, 2, None),
     "scaling": (False, True),
 }
 
@@ -90,7 +90,7 @@ def compare(choice, seed):
 
 @pytest.mark.parametrize("choice", pairwise(FACTORS), ids=label)
 def test_engine_is_the_reference(choice):
-    compare(choice, seed=1)
+    compare(choice, seed=6)
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ FACTORS = {
     "ghosts": (False, True),
     "rule": tuple(RULES),
     "additive": (False, True),
-    "normalised": (True, False),
+    "norm_order": (1, 2, None),
     "scaling": (False, True),
     "capacity": (1, 2, N),
     "piece": (5, None, 20),
@@ -142,7 +142,7 @@ LIKE_DIEHL_AND_COOK = {
     "ghosts": True,
     "rule": "stdp",
     "additive": False,
-    "normalised": True,
+    "norm_order": 1,
     "capacity": 6,
     "piece": 5,
 }

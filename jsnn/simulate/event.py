@@ -453,9 +453,9 @@ def unsettled_columns(network: Network, weights: Array) -> Array:
     outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
     if network.norm is None:
         return outside
-    total = jnp.sum(jnp.abs(weights), axis=0)
+    length = network.length(weights)
     rounding = 256 * jnp.finfo(weights.dtype).eps
-    return outside | ((total != 0) & (jnp.abs(total - network.norm) > rounding * network.norm))
+    return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
 
 
 def frozen(network: Network, w_min: Array | float = 0.0) -> Network:
