@@ -4,8 +4,8 @@
   python experiments/tune.py STUDY.toml --data-dir ~/mnist --cell 'poisson x lif x stdp'
 
 STUDY.toml is a study with data.n_validation, a table [search] and [search.ranges]: "rule.eta_post" = [0.005, 0.05], ...
-Writes DIR/results.jsonl, a line a candidate and rung, and DIR/best.toml: [[cell]] tables to put into a config, for
-experiments/matrix.py to test. An interrupted or killed search goes on with --resume.
+Writes DIR/results.jsonl, a line a candidate and rung; DIR/best.toml, [[cell]] tables to put into a config, for
+experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or killed search goes on with --resume.
 """
 
 import os
@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.distributed or arguments.join:
         raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
     prepare_jax()
-    from jsnn import grid, search
+    from jsnn import grid, plots, results, search
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
@@ -48,8 +48,10 @@ def main() -> None:
     title = f"{cfg.study}: {dataset.name}, {n_validation} held-out images"
     with Console(cfg.entries, title, search.presentations(cfg, n_validation)) as console:
         best = search.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
+    figure = plots.save(plots.tuning(results.read(out / "results.jsonl")), out / "figures" / "tuning.png")
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
     console.rich.print(f"best     {best}", highlight=False, markup=False, soft_wrap=True)
+    console.rich.print(f"figure   {figure}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,9 @@ class RunConfig:
     n_steps: Count = 100
     dt: Positive = 1.0  # ms
     seed: Seed = 0
-    readout: typing.Literal["all_activity", "proportion_weighting", "linear", "accumulated"] = "all_activity"
+    readout: typing.Literal["all_activity", "proportion_weighting", "naive_bayes", "linear", "accumulated"] = (
+        "all_activity"
+    )
     engine: typing.Literal["auto", "event", "sparse", "dense"] = "auto"  # "auto": the faster one, measured
     grid: typing.Literal["auto", "map", "vmap"] | Count = "auto"  # trials of a device: one by one, all, or so many
     curve_points: Count = 20  # an epoch; between two of them a run can be interrupted

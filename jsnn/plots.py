@@ -23,7 +23,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from jsnn import statistics
+from jsnn import results, statistics
 from jsnn.errors import InputError
 
 Record = Mapping[str, Any]
@@ -149,6 +149,32 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     if len(curves) > 1:
         axes.legend(fontsize=8)
     return _titled(figure, f"Test accuracy against {str(x).split('.')[-1].replace('_', ' ')}", _facts(spiking))
+
+
+@mpl.rc_context(STYLE)
+def tuning(records: Sequence[Record]) -> Figure:
+    """What tuning gives each cell, from the history of a search (`jsnn.search`): held-out accuracy (%) of the config's
+    own numbers and of the best candidate, in the last rung.
+    """
+    last = max((r["rung"] for r in records), default=0)
+    cells = results.by_cell([r for r in records if r["rung"] == last])
+    if not cells:
+        raise InputError("nothing to draw: the search has no results")
+    figure = Figure(figsize=(6.4, 1.6 + 0.2 * len(cells)), layout="constrained")
+    axes = figure.subplots()
+    names = [" x ".join(map(_label, cell)) for cell in cells]
+    own = [100 * next(r["test_accuracy"] for r in lines if not r["overrides"]) for lines in cells.values()]
+    best = [100 * max(r["test_accuracy"] for r in lines) for lines in cells.values()]
+    place = np.arange(len(cells))
+    axes.hlines(place, own, best, color=FAINT, linewidth=2.5, zorder=1)
+    axes.scatter(own, place, color=MUTED, s=22, label="the config's own numbers", zorder=2)
+    axes.scatter(best, place, color=ACCENT, s=22, label="best candidate", zorder=3)
+    axes.set_yticks(place, names, fontsize=8)
+    axes.set(xlabel="held-out accuracy (%)", ylim=(len(cells) - 0.5, -0.5))
+    axes.grid(axis="x")
+    figure.legend(loc="outside lower right", ncols=2, fontsize=8)
+    n_train, n_test = next(iter(cells.values()))[0]["n_train"], next(iter(cells.values()))[0]["n_test"]
+    return _titled(figure, "What tuning gives", f"{n_train:,} training images, {n_test:,} held out")
 
 
 @mpl.rc_context(STYLE)

@@ -14,7 +14,8 @@ from jax import Array
 from jsnn.pytree import node
 
 N_CLASSES = 10
-READOUTS = ("all_activity", "proportion_weighting", "linear")
+READOUTS = ("all_activity", "proportion_weighting", "naive_bayes", "linear")
+UNHEARD = 1e-3  # spikes a presentation: what a neuron is taken to answer to a class to which it never did
 
 
 @node
@@ -57,6 +58,16 @@ def proportion_weighting(assignment: Assignment, counts: Array) -> Array:
     share = assignment.response / jnp.maximum(jnp.sum(assignment.response, axis=0), 1e-9)
     member = jax.nn.one_hot(assignment.label, N_CLASSES)
     return _answer(counts @ (member * share.T) / jnp.maximum(jnp.sum(member, axis=0), 1))
+
+
+def naive_bayes(assignment: Assignment, counts: Array) -> Array:
+    """The class under which the counts are most likely, were they independent Poisson numbers with the mean responses
+    to that class: argmax_c sum_j (n_j log r_cj - r_cj). Neurons need no label of their own.
+    """
+    rate = assignment.response + UNHEARD
+    score = counts @ jnp.log(rate).T - jnp.sum(rate, axis=1)
+    heard = counts @ (assignment.label >= 0) > 0
+    return jnp.where(heard, jnp.argmax(score, axis=1), -1).astype(jnp.int32)
 
 
 @node
@@ -107,8 +118,8 @@ def predict(name: str, counts: Array, labels: Array, test_counts: Array) -> Arra
     """Predictions int32[n_test] of one of `READOUTS`, fitted on training responses `counts` with `labels`."""
     if name == "linear":
         return jnp.argmax(fit_linear(counts, labels).logits(test_counts), axis=1).astype(jnp.int32)
-    vote = {"all_activity": all_activity, "proportion_weighting": proportion_weighting}[name]
-    return vote(assign(counts, labels), test_counts)
+    votes = {"all_activity": all_activity, "proportion_weighting": proportion_weighting, "naive_bayes": naive_bayes}
+    return votes[name](assign(counts, labels), test_counts)
 
 
 def confusion(labels: Array, predictions: Array) -> Array:

@@ -3,12 +3,13 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jsnn.errors import InputError
 
+R = TypeVar("R", bound=Mapping[str, Any])
 UNFINISHED = ".unfinished"  # ends the name of a file while it is written; the next write overwrites one left behind
 
 
@@ -55,9 +56,9 @@ def read(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def by_cell(records: Iterable[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+def by_cell(records: Iterable[R]) -> dict[tuple[str, str, str], list[R]]:
     """The records of each cell (encoder, neuron, rule), in order."""
-    cells: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    cells: dict[tuple[str, str, str], list[R]] = {}
     for r in records:
         cells.setdefault((r["encoder"], r["neuron"], r["rule"]), []).append(r)
     return cells

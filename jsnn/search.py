@@ -1,7 +1,7 @@
 """Successive halving (Jamieson & Talwalkar 2016): each cell's numbers tuned for itself, on held-out training images.
 
     rung 0    many candidates a cell, drawn log-uniformly from ranges, and the config's own numbers    few images
-    rung 1    the best of them, trained afresh                                                          more images
+    rung 1    the best of them, trained afresh, and again the config's own                              more images
     ...                                                                                                 ...
 
 A rung is a study whose candidates are its [[cell]] tables: they are numbers, so all candidates of a cell share one
@@ -85,24 +85,31 @@ def rung_of(cfg: Config, study: str, n_train: int, points: Iterable[Point]) -> C
     return config.parse(tables | {"study": study, "data": data, "cell": list(points)})
 
 
-def best(records: Records, n: int) -> list[dict[str, Any]]:
+def best(records: Records, n: int = 1) -> list[dict[str, Any]]:
     """The lines of the `n` best candidates of each cell, the best one first."""
     cells = results.by_cell(records).values()
     return [r for lines in cells for r in sorted(lines, key=lambda r: -r["test_accuracy"])[:n]]
 
 
+def survivors(records: Records, n: int) -> list[dict[str, Any]]:
+    """The lines of the candidates of each cell that go on: its own numbers, which the winner is compared with in the
+    end, and the best of the others, `n` in all."""
+    cells = results.by_cell(records).values()
+    return [r for lines in cells for r in sorted(lines, key=lambda r: (bool(r["overrides"]), -r["test_accuracy"]))[:n]]
+
+
 def sizes(search: Search) -> list[int]:
-    """How many candidates of a cell each rung has; and, last, the one that is left."""
+    """How many candidates of a cell each rung has."""
     left = [search.candidates]
     for _ in search.rungs[1:]:
-        left.append(max(1, round(search.keep * left[-1])))
-    return [*left, 1]
+        left.append(max(min(2, left[-1]), round(search.keep * left[-1])))
+    return left
 
 
 def presentations(cfg: Config, n_validation: int) -> int:
     """What the whole search costs: all candidates of all rungs, their labels and answers included."""
     search, total = search_of(cfg), 0
-    for n_train, n_candidates in zip(search.rungs, sizes(search), strict=False):
+    for n_train, n_candidates in zip(search.rungs, sizes(search), strict=True):
         n_assign = min(n_train, cfg.data.n_assign or n_train)
         total += len(cfg.entries) * n_candidates * (n_train + n_assign + n_validation)
     return total
@@ -127,14 +134,15 @@ def run(cfg: Config, data: Dataset, out: Path, observer: Observer, resume: bool 
     search = search_of(cfg)
     points = [p for number, entry in enumerate(cfg.entries) for p in candidates(entry, number, search)]
     history: list[dict[str, Any]] = []
-    winners: list[dict[str, Any]] = []
-    for number, (n_train, left) in enumerate(zip(search.rungs, sizes(search)[1:], strict=True)):
+    found: Records = []
+    for number, (n_train, n) in enumerate(zip(search.rungs, sizes(search), strict=True)):
+        if number:
+            left = survivors(found, n)
+            points = [{axis: line[axis] for axis in AXES} | line["overrides"] for line in left]
         where = out / f"rung-{number}"
         rung = rung_of(cfg, f"{cfg.study}-{number}", n_train, points)
         found = runs.run(rung, data, where, observer, resume and where.exists(), clock)
         history += [{"rung": number} | line for line in found]
-        winners = best(found, left)
-        points = [{axis: line[axis] for axis in AXES} | line["overrides"] for line in winners]
     results.write_whole(out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
-    results.write_whole(out / "best.toml", toml(winners).encode())
+    results.write_whole(out / "best.toml", toml(best(found)).encode())
     return out / "best.toml"

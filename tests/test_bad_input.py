@@ -177,7 +177,7 @@ CASES = [
     Case(
         "clock", "adaptation.clock", "'hour'", "'presentation' or 'step'", "neuron.adaptive_lif.adaptation.clock=hour"
     ),
-    Case("readout", "run.readout", "'svm'", "'all_activity', 'proportion_weighting', 'linear'", "run.readout=svm"),
+    Case("readout", "run.readout", "'svm'", "'proportion_weighting', 'naive_bayes', 'linear'", "run.readout=svm"),
     # --- types
     Case("string for number", "run.n_steps", "'many'", "valid integer", "run.n_steps=many"),
     Case("number for table", "config|run", "3", "a table", "run=3"),

@@ -23,7 +23,7 @@ from jsnn.rules import RULES, STDP, Hebbian, WeightDependentSTDP
 from jsnn.trace import Trace
 from jsnn.trial import Inputs, Trial
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.toml"))
 
 
 def parsed(toml: str = "", *assignments: str) -> config.Config:

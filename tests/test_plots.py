@@ -305,6 +305,30 @@ def test_sweep_is_a_line_of_means_against_the_number_with_the_most_values():
     np.testing.assert_allclose(bars.get_segments()[0][:, 1], [1.1 - half, 1.1 + half], rtol=1e-4)
 
 
+def test_sweep_is_one_line_over_numbers_that_go_together():
+    records = [
+        record(accuracy=n / 1000, seed=s, overrides={"network.n_neurons": n, "network.scaling.target": 2 / n})
+        for n in (25, 100, 400) for s in (0, 1)
+    ]  # fmt: skip
+    (axes,) = panels(drawn(plots.sweep(records, "network.n_neurons")))
+    assert axes.get_legend() is None
+    (line,) = (container[0] for container in axes.containers)
+    np.testing.assert_allclose(line.get_xydata(), [[25, 2.5], [100, 10], [400, 40]])
+
+
+def test_tuning_is_own_numbers_beside_the_best_of_the_last_rung():
+    own, better = {}, {"rule.eta_post": 0.1}
+    lines = [(0, "if", own, 0.9), (0, "if", better, 0.1)]
+    lines += [(1, "if", own, 0.5), (1, "if", better, 0.6), (1, "lif", own, 0.8), (1, "lif", better, 0.7)]
+    records = [record(neuron=n, accuracy=a, overrides=o) | {"rung": r} for r, n, o, a in lines]
+    (axes,) = panels(drawn(plots.tuning(records)))
+    numbers, best = (points.get_offsets() for points in axes.collections[1:])
+    np.testing.assert_allclose(numbers, [[50, 0], [80, 1]])
+    np.testing.assert_allclose(best, [[60, 0], [80, 1]])
+    with pytest.raises(InputError, match="no results"):
+        plots.tuning([])
+
+
 def test_sweep_of_nothing_is_an_error():
     with pytest.raises(InputError, match="only seeds"):
         plots.sweep([record(seed=0), record(seed=1)])

@@ -126,7 +126,21 @@ def test_the_two_votes_differ_where_a_neuron_answers_to_everything():
     assert readout.proportion_weighting(assignment, both).tolist() == [5]
 
 
-@pytest.mark.parametrize("vote", [readout.all_activity, readout.proportion_weighting])
+@pytest.mark.parametrize("seed", range(3))
+def test_naive_bayes_is_the_class_of_the_largest_likelihood(seed):
+    from scipy.stats import poisson
+
+    counts, labels = responses(seed)
+    test_counts, _ = responses(seed + 100)
+    rate = mean_responses(counts, labels) + readout.UNHEARD
+    likelihood = poisson.logpmf(test_counts[:, None, :], rate[None]).sum(axis=-1)
+    answers = np.asarray(readout.naive_bayes(readout.assign(counts, labels), test_counts))
+    some = test_counts.sum(axis=1) > 0
+    np.testing.assert_array_equal(answers[~some], -1)
+    np.testing.assert_allclose(likelihood[some, answers[some]], likelihood[some].max(axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("vote", [readout.all_activity, readout.proportion_weighting, readout.naive_bayes])
 def test_silence_is_no_answer(vote):
     """Neither is the activity of neurons without a label."""
     counts, labels = np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([8, 1])
@@ -137,7 +151,7 @@ def test_silence_is_no_answer(vote):
 
 def test_a_network_that_never_fired_answers_nothing():
     silent, labels = np.zeros((6, 4)), np.arange(6)
-    for name in ("all_activity", "proportion_weighting"):
+    for name in ("all_activity", "proportion_weighting", "naive_bayes"):
         assert predict(name, silent, labels, np.ones((3, 4))).tolist() == [-1] * 3
 
 
