@@ -81,6 +81,15 @@ def test_trained_networks_reload(run):
         assert abs(network.weights.sum(axis=0) - trial.network.norm).max() < 0.01
 
 
+def test_encoders_are_compared_at_equal_drive():
+    """Spikes of an image, times what they count: measured, not only intended."""
+    cfg = runs.config_of(ROOT / "checkpoints" / "every_cell")
+    gains = {e.encoder: e.trial.network.gain for e in cfg.entries}
+    drives = {r["encoder"]: gains[r["encoder"]] * r["input_spikes"] for r in records("every_cell")}
+    assert len(drives) == 3
+    assert max(drives.values()) < 1.02 * min(drives.values())
+
+
 def test_every_cell_learns():
     """30 cells and more above 75 %, none below 65 %: five seeds each, all of the test images."""
     accuracies = {}
