@@ -1,0 +1,57 @@
+"""What k-means answers with as many prototypes as a layer has neurons: the reference line of the neurons study.
+
+  python experiments/prototypes.py --data-dir ~/mnist --out checkpoints/prototypes
+
+One pass of mini-batch k-means over all training images; each prototype answers with the class that most of its training
+images are of. Writes DIR/results.jsonl, a line a size and seed.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from console import command, percent, prepare_jax
+
+SIZES, SEEDS = (25, 100, 400, 1600), range(5)
+
+
+def main() -> None:
+    """Parse, fit, answer, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="mnist", metavar="NAME", help="mnist, fashion_mnist, ... (default: mnist)")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints/prototypes"), metavar="DIR")
+    arguments = parser.parse_args()
+    prepare_jax()
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jsnn import data, readout, records, results
+    from jsnn.learners import kmeans
+
+    dataset = data.load(arguments.data, arguments.data_dir)
+    train, test = (jnp.asarray(x, float) / 255.0 for x in (dataset.train_images, dataset.test_images))
+    fit, responses = jax.jit(kmeans.fit, static_argnums=2), jax.jit(kmeans.responses)
+    environment, lines = records.environment(), []
+    for n in SIZES:
+        for seed in SEEDS:
+            prototypes = fit(jax.random.key(seed), train, n)
+            counts = responses(prototypes, train), responses(prototypes, test)
+            answers = readout.predict("all_activity", counts[0], jnp.asarray(dataset.train_labels), counts[1])
+            lines.append(
+                {"study": "prototypes", "dataset": dataset.name, "encoder": "none", "neuron": "prototype"}
+                | {"rule": "k_means", "seed": seed, "n_neurons": n, "n_train": len(train), "n_test": len(test)}
+                | {"readout": "all_activity", "test_accuracy": float(np.mean(answers == dataset.test_labels))}
+                | {"overrides": {"network.n_neurons": n}}
+                | environment
+            )
+        print(
+            f"{n:5d} prototypes: {', '.join(percent(r['test_accuracy']) for r in lines[-len(SEEDS) :])} %", flush=True
+        )
+    results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    print(f"results  {arguments.out / 'results.jsonl'}")
+
+
+if __name__ == "__main__":
+    command(main)
