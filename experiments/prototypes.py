@@ -42,7 +42,7 @@ def main() -> None:
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "encoder": "none", "neuron": "prototype"}
                 | {"rule": "k_means", "seed": seed, "n_neurons": n, "n_train": len(train), "n_test": len(test)}
-                | {"readout": "all_activity", "test_accuracy": float(np.mean(answers == dataset.test_labels))}
+                | {"readout": "all_activity", "test_accuracy": float(np.mean(np.asarray(answers) == dataset.test_labels))}
                 | {"overrides": {"network.n_neurons": n}}
                 | environment
             )
