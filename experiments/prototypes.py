@@ -38,11 +38,12 @@ def main() -> None:
         for seed in SEEDS:
             prototypes = fit(jax.random.key(seed), train, n)
             counts = responses(prototypes, train), responses(prototypes, test)
-            answers = readout.predict("all_activity", counts[0], jnp.asarray(dataset.train_labels), counts[1])
+            labels = jnp.asarray(dataset.train_labels)
+            answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "encoder": "none", "neuron": "prototype"}
                 | {"rule": "k_means", "seed": seed, "n_neurons": n, "n_train": len(train), "n_test": len(test)}
-                | {"readout": "all_activity", "test_accuracy": float(np.mean(np.asarray(answers) == dataset.test_labels))}
+                | {"readout": "all_activity", "test_accuracy": float(np.mean(answers == dataset.test_labels))}
                 | {"overrides": {"network.n_neurons": n}}
                 | environment
             )

@@ -129,6 +129,95 @@ def contrasts(run: Path, records: Records) -> str:
     return rows(["difference", "points", "95 % interval", "p, corrected"], body)
 
 
+def extremes(run: Path, records: Records) -> str:
+    """Of each read-out: the cell of the lowest mean accuracy, and that of the highest."""
+    del run
+    cells = results.by_cell(records)
+    body = []
+    for kind in records[0]["readouts"]:
+        accuracy = {cell: [r["readouts"][kind] for r in trials] for cell, trials in cells.items()}
+        ranked = sorted(accuracy, key=lambda cell: float(np.mean(accuracy[cell])))
+        told = [f"{points(accuracy[cell])} ({' x '.join(map(name, cell))})" for cell in (ranked[0], ranked[-1])]
+        body.append([kind.replace("_", " "), *told])
+    return rows(["read-out", "worst cell", "best cell"], body)
+
+
+def swept(down: str, across: str | None = None) -> Callable[[Path, Records], str]:
+    """A table of one cell's accuracies over one number of a sweep, or two of them."""
+
+    def table(run: Path, records: Records) -> str:
+        del run
+        at: dict[tuple[Any, Any], list[float]] = {}
+        for r in records:
+            place = r["overrides"][down], r["overrides"].get(across)
+            at.setdefault(place, []).append(r["test_accuracy"])
+        columns = list(dict.fromkeys(column for _, column in at))
+        body = [
+            [f"{row:g}", *(points(at[row, column]) if (row, column) in at else "" for column in columns)]
+            for row in dict.fromkeys(row for row, _ in at)
+        ]
+        first = word(down)
+        header = [first, *(f"{word(across)} {column}" if across else "accuracy" for column in columns)]
+        return rows(header, body)
+
+    return table
+
+
+def word(path: str) -> str:
+    """The last part of a path, as people write it."""
+    return path.split(".")[-1].replace("_", " ").replace("n ", "", 1) if path else ""
+
+
+def lost(run: Path, records: Records) -> str:
+    """Points that batches lose against one image at a time, paired by seed: reductions across."""
+    del run
+    table: dict[tuple[int, str], dict[int, float]] = {}
+    for r in records:
+        place = r["overrides"]["run.batch_size"], r["overrides"]["network.reduction"]
+        table.setdefault(place, {})[r["seed"]] = r["test_accuracy"]
+    online = table.pop((1, "sum"))
+    reductions = list(dict.fromkeys(reduction for _, reduction in table))
+    body = [
+        [str(b), *(points([online[s] - a for s, a in table[b, reduction].items()]) for reduction in reductions)]
+        for b in dict.fromkeys(b for b, _ in table)
+    ]
+    return rows(["batch size", *(reduction.replace("_", " ") for reduction in reductions)], body)
+
+
+def sizes(run: Path, records: Records) -> str:
+    """Read-outs of each size of a layer, beside k-means with as many prototypes."""
+    del run
+    reference = results.read(ROOT / "checkpoints" / "prototypes" / "results.jsonl")
+    kinds = [kind for kind in records[0]["readouts"] if kind != "accumulated"]
+    body = []
+    for n in dict.fromkeys(r["n_neurons"] for r in records):
+        trials = [r for r in records if r["n_neurons"] == n]
+        prototypes = [r["test_accuracy"] for r in reference if r["n_neurons"] == n]
+        spikes = np.mean([r["output_spikes"] for r in trials])
+        accuracies = [points([r["readouts"][kind] for r in trials]) for kind in kinds]
+        body.append([str(n), *accuracies, points(prototypes), f"{spikes:.1f}"])
+    header = ["neurons", *(kind.replace("_", " ") for kind in kinds), "k-means", "output spikes an image"]
+    return rows(header, body)
+
+
+def tuned(run: Path, records: Records) -> str:
+    """What tuning gives, on held-out images: the config's own numbers, the best candidates, mean over rules."""
+    del run
+    cells = results.by_cell([r for r in records if r["rung"] == max(x["rung"] for x in records)])
+    own = {cell: next(r["test_accuracy"] for r in lines if not r["overrides"]) for cell, lines in cells.items()}
+    best = {cell: max(r["test_accuracy"] for r in lines) for cell, lines in cells.items()}
+    encoders = list(dict.fromkeys(encoder for encoder, _, _ in cells))
+    body = []
+    for neuron in dict.fromkeys(neuron for _, neuron, _ in cells):
+        row = [name(neuron)]
+        for encoder in encoders:
+            mine = [cell for cell in cells if cell[:2] == (encoder, neuron)]
+            before, after = (100 * np.mean([found[cell] for cell in mine]) for found in (own, best))
+            row.append(f"{before:.1f} → {after:.1f}")
+        body.append(row)
+    return rows(["neuron", *map(name, encoders)], body)
+
+
 def by_encoder(run: Path, records: Records) -> str:
     """Neurons down, encoders across; of a run with one rule."""
     del run
@@ -157,7 +246,15 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "every_cell": ("every_cell", before_after),
     "every_cell_effects": ("every_cell", effects),
     "every_cell_contrasts": ("every_cell", contrasts),
+    "every_cell_readouts": ("every_cell", extremes),
     "factorial": ("factorial", by_encoder),
+    "neurons": ("neurons", sizes),
+    "batch_size": ("batch_size", lost),
+    "learning_rate": ("learning_rate", swept("rule.eta_post", "run.batch_size")),
+    "time_steps": ("time_steps", swept("run.n_steps")),
+    "epochs": ("epochs", readouts),
+    "tuning": ("tuning", tuned),
+    "fashion": ("fashion", readouts),
     "matrix": ("excerpt", matrix),
     "benchmark": ("benchmark", speeds),
 }

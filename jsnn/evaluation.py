@@ -13,6 +13,7 @@ from jsnn.data import Dataset
 from jsnn.grid import WHOLE, Layout, fetch, layouts, on_cpu
 from jsnn.network import Learned
 from jsnn.simulate import Responder, event
+from jsnn.simulate.frozen import frozen
 from jsnn.study import Cell, Lane, Schedule
 from jsnn.trial import ASSIGN, TEST, Rasters, Trial
 
@@ -36,7 +37,7 @@ def responder(cell: Cell, n_images: int) -> Responder:
     """
     network = study.take(cell.trials.network, 0)
     worth_it = n_images * len(cell.index) * network.n_neurons >= WORTH_IT
-    if on_cpu() and worth_it and event.refusal(event.frozen(network)) is None:
+    if on_cpu() and worth_it and event.refusal(frozen(network)) is None:
         return study.EVENT
     return study.DENSE
 

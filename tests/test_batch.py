@@ -21,6 +21,7 @@ from jsnn.simulate import dense, event
 from jsnn.simulate.batch import Batch, alone
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
+from jsnn.simulate.frozen import frozen
 from jsnn.simulate.sparse import Sparse
 from jsnn.types import Reduction
 
@@ -142,7 +143,7 @@ def test_frozen_networks_answer_alike(choice, engine):
     for seed in range(3):
         with jax.enable_x64(True):
             network, learned, spikes, active, keys = network_of(choice, seed)
-            assert event.refusal(event.frozen(network)) is None
+            assert event.refusal(frozen(network)) is None
             arguments = network, learned, spikes, active, 1.0, keys
             counts = np.asarray(answers(Dense(), *arguments))
             np.testing.assert_array_equal(answers(engine, *arguments), counts)

@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from jsnn import results, runs
+from jsnn import config, results, runs
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))
@@ -90,14 +90,64 @@ def test_encoders_are_compared_at_equal_drive():
     assert max(drives.values()) < 1.02 * min(drives.values())
 
 
+def means(lines, kind=None):
+    """Mean accuracy of each cell and size, all of five seeds and all test images; `kind`: of a read-out."""
+    found = {}
+    for r in lines:
+        assert r["n_test"] == 10_000
+        accuracy = r["readouts"][kind] if kind else r["test_accuracy"]
+        found.setdefault((r["encoder"], r["neuron"], r["rule"], r["n_neurons"]), {})[r["seed"]] = accuracy
+    assert all(set(seeds) == set(range(5)) for seeds in found.values())
+    return {cell: mean(seeds.values()) for cell, seeds in found.items()}
+
+
 def test_every_cell_learns():
-    """30 cells and more above 75 %, none below 65 %: five seeds each, all of the test images."""
-    accuracies = {}
-    for r in records("every_cell"):
-        accuracies.setdefault((r["encoder"], r["neuron"], r["rule"]), {})[r["seed"]] = r["test_accuracy"]
-        assert (r["n_neurons"], r["n_test"]) == (100, 10_000) and r["n_train"] <= 60_000
-    assert len(accuracies) == 36
-    assert all(set(seeds) == set(range(5)) for seeds in accuracies.values())
-    means = [mean(seeds.values()) for seeds in accuracies.values()]
-    assert sum(m > 0.75 for m in means) >= 30
-    assert min(means) > 0.65
+    """All cells above 75 %, none below 80 %; the best 86 % by labels and 91 % by a linear read-out, of 100 neurons."""
+    lines = records("every_cell")
+    assert all(r["n_neurons"] == 100 and r["n_train"] <= 60_000 for r in lines)
+    found = means(lines)
+    assert len(found) == 36
+    assert min(found.values()) > 0.80
+    assert max(found.values()) > 0.86
+    assert max(means(lines, "linear").values()) > 0.91
+
+
+def test_more_neurons():
+    """One epoch: 90 % of 400 neurons, 93 % of 1600, and at no size less than as many prototypes of k-means."""
+    lines, reference = records("neurons"), means(records("prototypes"))
+    assert {r["n_train"] for r in lines} == {60_000}
+    found = {n: accuracy for (*_, n), accuracy in means(lines).items()}
+    assert found[400] > 0.90 and found[1600] > 0.93
+    for n, accuracy in found.items():
+        assert accuracy > reference["none", "prototype", "k_means", n], n
+
+
+def test_a_batch_does_not_collapse():
+    """A batch of 64, its changes summed, loses less than a point against one image at a time, paired by seed."""
+    at = {}
+    for r in records("batch_size"):
+        at.setdefault((r["batch_size"], r["overrides"]["network.reduction"]), {})[r["seed"]] = r["test_accuracy"]
+    online, batch = at[1, "sum"], at[64, "sum"]
+    assert set(online) == set(batch) == set(range(5))
+    assert mean(online[s] - batch[s] for s in online) < 0.01
+
+
+def test_fashion():
+    (accuracy,) = means(records("fashion")).values()
+    assert accuracy > 0.70
+
+
+@pytest.mark.parametrize("study", ["batch_size", "learning_rate", "time_steps", "neurons", "epochs"])
+def test_the_wish_list_has_five_seeds(study):
+    trials = {}
+    for r in records(study):
+        trials.setdefault(str(r["overrides"]), set()).add(r["seed"])
+    assert all(seeds == set(range(5)) for seeds in trials.values())
+
+
+def test_tuning_saw_no_test_image():
+    lines = records("tuning")
+    assert {r["encoder"] for r in lines} == {"poisson", "bernoulli", "rank_order"}
+    assert len({(r["encoder"], r["neuron"], r["rule"]) for r in lines}) == 36
+    cfg = config.load(ROOT / "configs" / "wish_list" / "tuning.toml")
+    assert cfg.data.n_validation == 5000 and {r["n_test"] for r in lines} == {cfg.data.n_test}

@@ -32,8 +32,8 @@ from jsnn.network import Chance, Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, combine, dense
 from jsnn.simulate.dense import Dense
+from jsnn.simulate.frozen import frozen
 from jsnn.simulate.sparse import Sparse
-from jsnn.trace import Trace
 from jsnn.types import Coasting, State
 
 ROWS = 64  # of the weights, in a block of a product
@@ -78,24 +78,6 @@ class Attempt:
     theta: Array  # mV, [n_neurons]
     spikes: Array  # bool[n_steps, capacity]
     coasted: Array  # bool[n_pieces]: which pieces were computed for the touched neurons only
-
-
-@node
-class Frozen:
-    """The rule of a network that does not learn."""
-
-    w_min: Array | float  # mV: no weight is below
-    w_max: float = float("inf")
-    pre_trace: Trace = Trace()
-    post_trace: Trace = Trace()
-
-    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """Nothing."""
-        return jnp.zeros_like(w)
-
-    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """Nothing."""
-        return jnp.zeros_like(w)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -456,12 +438,6 @@ def unsettled_columns(network: Network, weights: Array) -> Array:
     length = network.length(weights)
     rounding = 256 * jnp.finfo(weights.dtype).eps
     return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
-
-
-def frozen(network: Network, w_min: Array | float = 0.0) -> Network:
-    """The network that responds as this one does, but learns nothing; no weight is below `w_min`."""
-    neuron = dataclasses.replace(network.neuron, adaptation=None)  # pyright: ignore[reportArgumentType]
-    return dataclasses.replace(network, neuron=neuron, rule=Frozen(w_min=w_min), norm=None)
 
 
 def refusal(network: Network) -> str | None:

@@ -1,0 +1,34 @@
+"""A network that does not learn, for engines that present: the event engine answers with it."""
+
+import dataclasses
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.network import Network
+from jsnn.pytree import node
+from jsnn.trace import Trace
+
+
+@node
+class Frozen:
+    """The rule of a network that does not learn."""
+
+    w_min: Array | float  # mV: no weight is below
+    w_max: float = float("inf")
+    pre_trace: Trace = Trace()
+    post_trace: Trace = Trace()
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """Nothing."""
+        return jnp.zeros_like(w)
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """Nothing."""
+        return jnp.zeros_like(w)
+
+
+def frozen(network: Network, w_min: Array | float = 0.0) -> Network:
+    """The network that responds as this one does, but learns nothing; no weight is below `w_min`."""
+    neuron = dataclasses.replace(network.neuron, adaptation=None)  # pyright: ignore[reportArgumentType]
+    return dataclasses.replace(network, neuron=neuron, rule=Frozen(w_min=w_min), norm=None)
