@@ -218,6 +218,20 @@ def tuned(run: Path, records: Records) -> str:
     return rows(["neuron", *map(name, encoders)], body)
 
 
+def diagnosed(run: Path, records: Records) -> str:
+    """Why each cell of the first rule learned or not (`experiments/diagnose.py`)."""
+    del records
+    lines = [r for r in results.read(run / "diagnosis.jsonl") if r["rule"] == "stdp"]
+    body = [
+        [name(r["encoder"]), name(r["neuron"])]
+        + [f"{100 * r['test_accuracy']:.1f}", f"{r['drive']:,.0f}", f"{r['output_spikes']:,.1f}"]
+        + [f"{100 * r['silent']:.0f}", f"{100 * r['dead']:.0f}", f"{r['similarity']:.2f}", f"{100 * r['together']:.0f}"]
+        for r in lines
+    ]
+    header = ["encoder", "neuron", "accuracy, %", "drive, mV", "output spikes", "silent images, %"]
+    return rows([*header, "dead neurons, %", "likeness", "several at once, %"], body)
+
+
 def by_encoder(run: Path, records: Records) -> str:
     """Neurons down, encoders across; of a run with one rule."""
     del run
@@ -247,6 +261,7 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "every_cell_effects": ("every_cell", effects),
     "every_cell_contrasts": ("every_cell", contrasts),
     "every_cell_readouts": ("every_cell", extremes),
+    "diagnosis": ("published_settings", diagnosed),
     "factorial": ("factorial", by_encoder),
     "neurons": ("neurons", sizes),
     "batch_size": ("batch_size", lost),
