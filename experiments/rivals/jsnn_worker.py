@@ -75,7 +75,7 @@ class Run:
         self.engine = study.engine_of(way, self.trial)
         self.answering = evaluation.responder(cell, 10_000)  # as many as are labelled
         self.encode = jax.jit(trial.encode, static_argnums=5)
-        self.train = jax.jit(trial.train, static_argnums=6)
+        self.train = jax.jit(trial.train, static_argnums=7)
         self.respond = jax.jit(trial.respond, static_argnums=5)
         if stdp:
             self.rasters = self.noise()
@@ -108,7 +108,8 @@ class Run:
         if case["kind"] != "stdp":
             self.rasters = self.encoded(TRAIN, index)
         n_shown = jnp.sum(jnp.any(index >= 0, axis=1))
-        args = self.trial, self.learned, self.rasters, index, self.numbers(index), n_shown, engine or self.engine
+        order = index, self.numbers(index), self.first, n_shown
+        args = self.trial, self.learned, self.rasters, *order, engine or self.engine
         self.learned, self.counts = jax.block_until_ready(self.train(*args))
         self.first += index.size
         return index.shape[0] * case["steps"] if case["kind"] == "stdp" else index.size
