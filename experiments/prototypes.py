@@ -32,13 +32,13 @@ def main() -> None:
 
     dataset = data.load(arguments.data, arguments.data_dir)
     train, test = (jnp.asarray(x, float) / 255.0 for x in (dataset.train_images, dataset.test_images))
+    labels = jnp.asarray(dataset.train_labels)
     fit, responses = jax.jit(kmeans.fit, static_argnums=2), jax.jit(kmeans.responses)
     environment, lines = records.environment(), []
     for n in SIZES:
         for seed in SEEDS:
             prototypes = fit(jax.random.key(seed), train, n)
             counts = responses(prototypes, train), responses(prototypes, test)
-            labels = jnp.asarray(dataset.train_labels)
             answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "encoder": "none", "neuron": "prototype"}
@@ -47,9 +47,8 @@ def main() -> None:
                 | {"overrides": {"network.n_neurons": n}}
                 | environment
             )
-        print(
-            f"{n:5d} prototypes: {', '.join(percent(r['test_accuracy']) for r in lines[-len(SEEDS) :])} %", flush=True
-        )
+        accuracies = ", ".join(percent(r["test_accuracy"]) for r in lines[-len(SEEDS) :])
+        print(f"{n:5d} prototypes: {accuracies} %", flush=True)
     results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     print(f"results  {arguments.out / 'results.jsonl'}")
 

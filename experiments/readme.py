@@ -156,16 +156,10 @@ def swept(down: str, across: str | None = None) -> Callable[[Path, Records], str
             [f"{row:g}", *(points(at[row, column]) if (row, column) in at else "" for column in columns)]
             for row in dict.fromkeys(row for row, _ in at)
         ]
-        first = word(down)
-        header = [first, *(f"{word(across)} {column}" if across else "accuracy" for column in columns)]
-        return rows(header, body)
+        header = [f"{plots.word(across)} {column}" if across else "accuracy" for column in columns]
+        return rows([plots.word(down), *header], body)
 
     return table
-
-
-def word(path: str) -> str:
-    """The last part of a path, as people write it."""
-    return path.split(".")[-1].replace("_", " ").replace("n ", "", 1) if path else ""
 
 
 def lost(run: Path, records: Records) -> str:
@@ -203,16 +197,14 @@ def sizes(run: Path, records: Records) -> str:
 def tuned(run: Path, records: Records) -> str:
     """What tuning gives, on held-out images: the config's own numbers, the best candidates, mean over rules."""
     del run
-    cells = results.by_cell([r for r in records if r["rung"] == max(x["rung"] for x in records)])
-    own = {cell: next(r["test_accuracy"] for r in lines if not r["overrides"]) for cell, lines in cells.items()}
-    best = {cell: max(r["test_accuracy"] for r in lines) for cell, lines in cells.items()}
+    cells = results.tuned(records)
     encoders = list(dict.fromkeys(encoder for encoder, _, _ in cells))
     body = []
     for neuron in dict.fromkeys(neuron for _, neuron, _ in cells):
         row = [name(neuron)]
         for encoder in encoders:
-            mine = [cell for cell in cells if cell[:2] == (encoder, neuron)]
-            before, after = (100 * np.mean([found[cell] for cell in mine]) for found in (own, best))
+            mine = [lines for cell, lines in cells.items() if cell[:2] == (encoder, neuron)]
+            before, after = (100 * np.mean([r["test_accuracy"] for r in lines]) for lines in zip(*mine, strict=True))
             row.append(f"{before:.1f} → {after:.1f}")
         body.append(row)
     return rows(["neuron", *map(name, encoders)], body)

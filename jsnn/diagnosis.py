@@ -10,7 +10,7 @@ from jsnn.simulate import dense
 
 @node
 class Diagnosis:
-    """Of a frozen network and some presentations: scalars."""
+    """Of a frozen network, as it learned (`Network.answer` apart), and some presentations: scalars."""
 
     drive: Array  # mV that reach a neuron through its weights in a presentation, mean
     output_spikes: Array  # a presentation

@@ -68,6 +68,11 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
+def word(path: str) -> str:
+    """The last part of a config's path, as people write it: batch size, neurons."""
+    return path.split(".")[-1].removeprefix("n_").replace("_", " ")
+
+
 @mpl.rc_context(STYLE)
 def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] | None = None) -> Figure:
     """The matrix: a panel for each encoder, neurons as rows, rules as columns, accuracy (%) in the cells.
@@ -128,7 +133,7 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     curves: dict[str, dict[float, dict[Any, float]]] = {}
     for r in spiking:
         cell = [" ".join(_label(r[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
-        numbers = [f"{path.split('.')[-1].replace('_', ' ')} {r['overrides'].get(path)}" for path in others]
+        numbers = [f"{word(path)} {r['overrides'].get(path)}" for path in others]
         at = curves.setdefault(", ".join(cell + numbers), {}).setdefault(r["overrides"][x], {})
         at[r.get("seed")] = 100 * r["test_accuracy"]
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
@@ -148,7 +153,7 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     axes.grid(axis="y")
     if len(curves) > 1:
         axes.legend(fontsize=8)
-    return _titled(figure, f"Test accuracy against {str(x).split('.')[-1].replace('_', ' ')}", _facts(spiking))
+    return _titled(figure, f"Test accuracy against {word(str(x))}", _facts(spiking))
 
 
 @mpl.rc_context(STYLE)
@@ -156,15 +161,13 @@ def tuning(records: Sequence[Record]) -> Figure:
     """What tuning gives each cell, from the history of a search (`jsnn.search`): held-out accuracy (%) of the config's
     own numbers and of the best candidate, in the last rung.
     """
-    last = max((r["rung"] for r in records), default=0)
-    cells = results.by_cell([r for r in records if r["rung"] == last])
+    cells = results.tuned(records)
     if not cells:
         raise InputError("nothing to draw: the search has no results")
     figure = Figure(figsize=(6.4, 1.6 + 0.2 * len(cells)), layout="constrained")
     axes = figure.subplots()
     names = [" x ".join(map(_label, cell)) for cell in cells]
-    own = [100 * next(r["test_accuracy"] for r in lines if not r["overrides"]) for lines in cells.values()]
-    best = [100 * max(r["test_accuracy"] for r in lines) for lines in cells.values()]
+    own, best = ([100 * r["test_accuracy"] for r in lines] for lines in zip(*cells.values(), strict=True))
     place = np.arange(len(cells))
     axes.hlines(place, own, best, color=FAINT, linewidth=2.5, zorder=1)
     axes.scatter(own, place, color=MUTED, s=22, label="the config's own numbers", zorder=2)
@@ -173,8 +176,8 @@ def tuning(records: Sequence[Record]) -> Figure:
     axes.set(xlabel="held-out accuracy (%)", ylim=(len(cells) - 0.5, -0.5))
     axes.grid(axis="x")
     figure.legend(loc="outside lower right", ncols=2, fontsize=8)
-    n_train, n_test = next(iter(cells.values()))[0]["n_train"], next(iter(cells.values()))[0]["n_test"]
-    return _titled(figure, "What tuning gives", f"{n_train:,} training images, {n_test:,} held out")
+    one, _ = next(iter(cells.values()))
+    return _titled(figure, "What tuning gives", f"{one['n_train']:,} training images, {one['n_test']:,} held out")
 
 
 @mpl.rc_context(STYLE)

@@ -64,6 +64,17 @@ def by_cell(records: Iterable[R]) -> dict[tuple[str, str, str], list[R]]:
     return cells
 
 
+def tuned(records: Iterable[R]) -> dict[tuple[str, str, str], tuple[R, R]]:
+    """Of each cell in the last rung of a search (`jsnn.search`): the line of the config's own numbers, and the best."""
+    records = list(records)
+    last = max((r["rung"] for r in records), default=0)
+    cells = by_cell(r for r in records if r["rung"] == last)
+    return {
+        cell: (next(r for r in lines if not r["overrides"]), max(lines, key=lambda r: r["test_accuracy"]))
+        for cell, lines in cells.items()
+    }
+
+
 def damaged(what: str, path: Path) -> InputError:
     """The error for a results file that is not as it was written."""
     return InputError(f"{what}; move {path.name} away, and --resume writes it again from the checkpoints")

@@ -85,10 +85,9 @@ def rung_of(cfg: Config, study: str, n_train: int, points: Iterable[Point]) -> C
     return config.parse(tables | {"study": study, "data": data, "cell": list(points)})
 
 
-def best(records: Records, n: int = 1) -> list[dict[str, Any]]:
-    """The lines of the `n` best candidates of each cell, the best one first."""
-    cells = results.by_cell(records).values()
-    return [r for lines in cells for r in sorted(lines, key=lambda r: -r["test_accuracy"])[:n]]
+def best(records: Records) -> list[dict[str, Any]]:
+    """The line of the best candidate of each cell."""
+    return [max(lines, key=lambda r: r["test_accuracy"]) for lines in results.by_cell(records).values()]
 
 
 def survivors(records: Records, n: int) -> list[dict[str, Any]]:

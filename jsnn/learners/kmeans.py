@@ -16,7 +16,7 @@ def fit(key: Array, images: Array, n_prototypes: int, batch_size: int = 256) -> 
     Each is the mean of the images that were nearest to it when they were shown (Sculley 2010, Algorithm 1: its learning
     rate falls as 1 / their number); it starts as one of the images, and an image that fills no batch is left out.
     """
-    n, n_input = images.shape
+    n = images.shape[0]
     key_order, key_start = jax.random.split(key)
     order = jax.random.permutation(key_order, n)[: n // batch_size * batch_size].reshape(-1, batch_size)
     start = images[jax.random.choice(key_start, n, (n_prototypes,), replace=False)]
