@@ -26,9 +26,14 @@ class AdaptiveThreshold:
     2^-24).
     """
 
+    theta_0: NonNegative = 0.0  # mV, of an untrained neuron
     theta_plus: NonNegative = 0.05  # mV a spike
     tau_theta: Positive = 1e7  # ms
     clock: Literal["presentation", "step"] = static(default="presentation")
+
+    def init(self, n_neurons: int) -> Array:
+        """theta of untrained neurons."""
+        return jnp.full(n_neurons, self.theta_0, float)
 
     def decay_step(self, theta: Array, dt: Array | float) -> Array:
         """theta after one step without spikes."""

@@ -24,19 +24,21 @@ from jsnn.inhibition import INHIBITIONS
 from jsnn.learners.ann import ANN
 from jsnn.network import Network
 from jsnn.neurons import NEURONS
-from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed
+from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.rules import RULES
 from jsnn.scaling import SynapticScaling
-from jsnn.trial import Inputs, Trial
+from jsnn.synapses import SYNAPSES
+from jsnn.trial import Again, Inputs, Trial
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
     "encoder": ENCODERS,
     "neuron": NEURONS,
     "rule": RULES,
+    "synapse": SYNAPSES,
     "inhibition": INHIBITIONS,
 }
 # Fields that a table turns on and "none" turns off.
-OPTIONAL = {"adaptation": AdaptiveThreshold(), "scaling": SynapticScaling()}
+OPTIONAL = {"adaptation": AdaptiveThreshold(), "scaling": SynapticScaling(), "again": Again()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,9 +58,12 @@ class RunConfig:
 
     epochs: Count = 1
     batch_size: Count = 1
-    n_steps: Count = 100
+    n_steps: Count = 100  # of an image
+    rest: Steps = 0  # steps of silence after it
+    again: Again | None = None  # whether an image that few neurons answer is shown again
     dt: Positive = 1.0  # ms
     seed: Seed = 0
+    test_passes: Count = 1  # how often the test images are shown; a neuron's answer is its counts in all of them
     readout: typing.Literal["all_activity", "proportion_weighting", "naive_bayes", "linear", "accumulated"] = (
         "all_activity"
     )
@@ -162,7 +167,7 @@ def overlay(default: Any, table: Any, where: str) -> Any:
         path, current = f"{where}.{key}", getattr(default, key)
         if value == "none" and type(None) in typing.get_args(hints[key]):
             changes[key] = None
-        elif key in REGISTRIES and REGISTRIES[key] is INHIBITIONS:
+        elif key in REGISTRIES and dataclasses.is_dataclass(current):  # a component: `kind` may choose another entry
             changes[key] = choose(key, value, current, path)
         elif key in OPTIONAL or dataclasses.is_dataclass(current):
             changes[key] = overlay(OPTIONAL[key] if current is None else current, value, path)
@@ -278,7 +283,15 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
         network = overlay(network, n_network, f"neuron.{n}.network")
         network = overlay(network, r_network, f"rule.{r}.network")
         base = Trial(
-            inputs=Inputs(encoder=encoder, seed=run.seed, dt=run.dt, n_steps=run.n_steps, batch_size=run.batch_size),
+            inputs=Inputs(
+                encoder=encoder,
+                seed=run.seed,
+                dt=run.dt,
+                n_steps=run.n_steps,
+                rest=run.rest,
+                again=run.again,
+                batch_size=run.batch_size,
+            ),
             network=network,
         )
         parts = {f"encoder.{e}", f"neuron.{n}", f"rule.{r}"}
@@ -298,15 +311,22 @@ def bounds(trial: Trial, where: str) -> None:
     if network.n_winners > network.n_neurons:
         most = f"n_neurons = {network.n_neurons}"
         raise InputError(f"{where}: network.n_winners = {network.n_winners}: it should be at most {most}")
-    relations = [("rule", network.rule, "w_min", "w_max")]
+    relations = [("rule", network.rule, "w_min", "w_max", 0.0)]
     neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
     for path, neuron in neurons.items():
         if neuron is not None:
-            relations += [(path, neuron, "v_reset", "v_threshold"), (path, neuron, "v_floor", "v_threshold")]
-    for path, part, low, high in relations:
-        a, b = getattr(part, low), getattr(part, high)
+            theta = 0.0 if neuron.adaptation is None else neuron.adaptation.theta_0
+            lows = [name for name in ("v_reset", "v_floor") if hasattr(neuron, name)]
+            relations += [(path, neuron, low, "v_threshold", theta) for low in lows]
+    for path, part, low, high, more in relations:
+        a, b = getattr(part, low), getattr(part, high) + more
         if not a < b:
-            raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {high} = {b}")
+            above = f"{high} + theta_0" if more else high
+            raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {above} = {b}")
+    if trial.inputs.batch_size > 1 and (trial.inputs.again is not None or network.longest_delay and network.lockstep):
+        what = "run.again" if trial.inputs.again is not None else "network.longest_delay"
+        batch = trial.inputs.batch_size
+        raise InputError(f"{where}: run.batch_size = {batch}: it should be 1 with {what}, which is of one presentation")
 
 
 def published_of(tables: Mapping[str, Any], entries: Iterable[Entry]) -> dict[tuple[str, str, str], float]:

@@ -32,14 +32,15 @@ class Answers:
 
 
 def responder(cell: Cell, n_images: int) -> Responder:
-    """The engine by which the frozen networks of a cell answer so many images: the event engine on a CPU, if there is
-    enough to do to make up for the seconds that it takes to compile.
+    """The engine by which the frozen networks of a cell answer so many images: on a CPU the event engine, if it can and
+    there is enough to do to make up for the seconds that it takes to compile, or the ahead engine.
     """
     network = study.take(cell.trials.network, 0)
     worth_it = n_images * len(cell.index) * network.n_neurons >= WORTH_IT
-    if on_cpu() and worth_it and event.refusal(frozen(network)) is None:
+    refused = event.refusal(frozen(network))
+    if on_cpu() and worth_it and refused is None:
         return study.EVENT
-    return study.DENSE
+    return study.AHEAD if on_cpu() and refused is not None else study.DENSE
 
 
 def _respond(
@@ -65,9 +66,10 @@ def responses(
     images: np.ndarray,
     purpose: int,
     on_progress: Callable[[int], None],
+    start: int = 0,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a
-    presentation.
+    presentation. `start`: how many presentations for this purpose came before.
     """
     n_trials, n_devices = len(lane.cells[0].index), len(jax.devices())
     where = layouts(n_trials, len(lane.cells), study.EVAL_BATCH * n_devices)
@@ -85,11 +87,12 @@ def responses(
     for block in study.blocks(index, n_batches * batch):
         shown = int(np.sum(block[0] >= 0))
         rows = block.reshape(n_trials, n_batches, batch)
-        rasters = study.encoded(where[0], where, lane.inputs, purpose, on_device, rows, first, n_active)
+        number = start + first
+        rasters = study.encoded(where[0], where, lane.inputs, purpose, on_device, rows, number, n_active)
         total += fetch(jax.jit(_input_spikes)(rasters[where[0]], rows >= 0))
         outs = [
             jax.jit(_respond, static_argnums=(0, 7))(
-                at, study.without(cell.trials, "rule"), learned[c], rasters[at], purpose, rows, first, engines[c]
+                at, study.without(cell.trials, "rule"), learned[c], rasters[at], purpose, rows, number, engines[c]
             )
             for c, (at, cell) in enumerate(zip(where, lane.cells, strict=True))
         ]
@@ -98,6 +101,16 @@ def responses(
             on_progress(n_trials * shown)
         first += n_batches * batch
     return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
+
+
+def _in_passes(
+    lane: Lane, learned: Sequence[Learned], images: np.ndarray, schedule: Schedule, on_progress: Callable[[int], None]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The mean counts, and input spikes, of so many passes through the test images (Diehl & Cook 2015, §2.6: ten)."""
+    n, passes = schedule.n_test, range(schedule.test_passes)
+    all_of_them = [responses(lane, learned, images[:n], TEST, on_progress, start=k * n) for k in passes]
+    counts, input_spikes = zip(*all_of_them, strict=True)
+    return [np.mean(parts, axis=0) for parts in zip(*counts, strict=True)], np.mean(input_spikes, axis=0)
 
 
 def _input_spikes(rasters: Rasters, shown: Array) -> Array:
@@ -118,7 +131,7 @@ def answer(
     with labels from what the neurons answered while they were learning, which is how BindsNET's scripts label them.
     """
     train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
-    test_counts, input_spikes = responses(lane, learned, data.test_images[: schedule.n_test], TEST, on_progress)
+    test_counts, input_spikes = _in_passes(lane, learned, data.test_images, schedule, on_progress)
     train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
     test_labels = jnp.asarray(data.test_labels[: schedule.n_test])
     result = []

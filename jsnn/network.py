@@ -1,14 +1,16 @@
 """The network: an input layer, one plastic projection, and a layer of spiking neurons that inhibit each other.
 
 What it learned (`Learned`) outlives a presentation; what happens within one (`Fast`) starts afresh at each. Every
-projection delays one step: an input spike of step t moves the membranes in step t + 1.
+projection delays one step: an input spike of step t moves the membranes in step t + 1, or as much later as the delay of
+its synapse says, which delays its plasticity too.
 """
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax
 import jax.numpy as jnp
+from annotated_types import Ge, Le
 from jax import Array
 
 from jsnn.competition import TieBreak, winners
@@ -16,7 +18,8 @@ from jsnn.inhibition import DirectInhibition
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, NonNegative, Positive
 from jsnn.scaling import SynapticScaling
-from jsnn.types import Inhibition, Neuron, Reduction, Rule, State
+from jsnn.synapses import Delta
+from jsnn.types import Inhibition, Neuron, Reduction, Rule, State, Synapse
 
 
 @node
@@ -26,6 +29,7 @@ class Learned:
     weights: Array  # mV, [n_input, n_neurons]
     theta: Array  # mV, [n_neurons]: the adaptive part of the thresholds; zero for a fixed threshold
     scale: Array | None = None  # [n_neurons], of the weights of each; None: no synaptic scaling
+    delay: Array | None = None  # uint8[n_input, n_neurons], steps: fixed at birth; None: no delays
 
 
 @node
@@ -33,6 +37,7 @@ class Fast:
     """What a presentation starts afresh, for a batch of them."""
 
     neuron: State
+    synapse: State
     inhibition: State
     spikes: Array  # bool[batch, n_neurons], of the step before
 
@@ -72,11 +77,13 @@ class Network:
     n_neurons: Count = static(default=100)
     neuron: Neuron
     rule: Rule
+    synapse: Synapse = Delta()
     inhibition: Inhibition = DirectInhibition()
     tie_break: TieBreak = static(default="furthest")
     n_winners: Count = static(default=1)  # who fire in a step at most, where ties are broken
     ghosts: bool = static(default=False)
     w_init: Positive = 0.3  # mV
+    longest_delay: Annotated[int, Ge(0), Le(250)] = static(default=0)  # steps; of a synapse, besides the one of all
     gain: Positive = 1.0  # of the input projection: the drive is gain * scale * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, length of a neuron's weights; None: never normalised
     norm_order: Literal[1, 2] = static(default=1)  # 1: their sum is kept; 2: the root of the sum of their squares
@@ -87,19 +94,30 @@ class Network:
     lockstep: bool = static(default=True)  # True: in every step (simulate.plasticity); False: once (simulate.batch)
 
     def init(self, key: Array) -> Learned:
-        """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`."""
-        weights = self.w_init * jax.random.uniform(key, (self.n_input, self.n_neurons))
+        """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`; and random delays,
+        uniform in [0, longest_delay] before they are rounded to steps.
+        """
+        shape, adaptation = (self.n_input, self.n_neurons), self.neuron.adaptation
+        weights = self.w_init * jax.random.uniform(key, shape)
+        delay = None
+        if self.longest_delay:
+            delay = self.longest_delay * jax.random.uniform(jax.random.fold_in(key, 1), shape)
+            delay = jnp.round(delay).astype(jnp.uint8)
         return Learned(
             weights=self.normalise(weights) if self.norm_at_start else weights,
-            theta=jnp.zeros(self.n_neurons),
+            theta=jnp.zeros(self.n_neurons) if adaptation is None else adaptation.init(self.n_neurons),
             scale=None if self.scaling is None else jnp.ones(self.n_neurons),
+            delay=delay,
         )
 
     def reset(self, batch: int) -> Fast:
         """The start of a presentation."""
         shape = (batch, self.n_neurons)
         return Fast(
-            neuron=self.neuron.init(shape), inhibition=self.inhibition.init(shape), spikes=jnp.zeros(shape, bool)
+            neuron=self.neuron.init(shape),
+            synapse=self.synapse.init(shape),
+            inhibition=self.inhibition.init(shape),
+            spikes=jnp.zeros(shape, bool),
         )
 
     def normalise(self, weights: Array) -> Array:
@@ -144,10 +162,11 @@ class Network:
         Returns the state with this step's spikes in it, and which neurons were reset (`bool[batch, n_neurons]`:
         those that fired, and the ghosts where there are any).
         """
-        inhibition, current = self.inhibition.step(fast.inhibition, fast.spikes, dt)
+        inhibition, lateral = self.inhibition.step(fast.inhibition, fast.spikes, dt)
+        synapse, current = self.synapse.step(fast.synapse, drive, lateral, fast.neuron.v, dt)
         noise = self.neuron.noise(chance.neuron, fast.spikes.shape)
-        neuron, excess = self.neuron.integrate(fast.neuron, drive + current, theta, dt, noise)
+        neuron, excess = self.neuron.integrate(fast.neuron, current, theta, dt, noise)
         spikes = winners(self.tie_break, excess, chance.tie, self.n_winners)
         was_reset = excess >= 0 if self.ghosts else spikes
         neuron = self.neuron.fire(neuron, was_reset)
-        return dataclasses.replace(fast, neuron=neuron, inhibition=inhibition, spikes=spikes), was_reset
+        return Fast(neuron=neuron, synapse=synapse, inhibition=inhibition, spikes=spikes), was_reset

@@ -15,4 +15,5 @@ NonNegative = Annotated[float, AllowInfNan(False), Ge(0), Le(LARGEST)]
 Probability = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
 Real = Annotated[float, AllowInfNan(True)]  # a bound: infinite means "none"
 Count = Annotated[int, Ge(1)]
+Steps = Annotated[int, Ge(0)]
 Seed = Annotated[int, Ge(0), Le(2**31 - 1)]

@@ -90,7 +90,12 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
             n_input = entry.trial.network.n_input
             raise InputError(f"network.n_input = {n_input}: it should be {n_pixels}, the pixels of an image")
     return Schedule(
-        n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=cfg.run.epochs, windows=cfg.run.curve_points
+        n_train=n_train,
+        n_assign=n_assign,
+        n_test=n_test,
+        epochs=cfg.run.epochs,
+        windows=cfg.run.curve_points,
+        test_passes=cfg.run.test_passes,
     )
 
 
@@ -339,7 +344,9 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
     began, compiled_before = time.perf_counter(), job.compiled.seconds
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
-    job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test))
+    job.observer.lane(
+        number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test * schedule.test_passes)
+    )
     state = _train_lane(job, number, lane, entries, state)
     answers = evaluation.answer(lane, job.data, schedule, state.learned, job.observer.progress, state.responses)
     seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before

@@ -21,7 +21,8 @@ from jsnn import readout, trial
 from jsnn.errors import InputError
 from jsnn.grid import WHOLE, Layout, layouts, on_cpu
 from jsnn.network import Learned
-from jsnn.simulate import Engine, Online, event
+from jsnn.simulate import Engine, Online, event, sparse
+from jsnn.simulate.ahead import Ahead
 from jsnn.simulate.batch import Batch
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
@@ -60,11 +61,13 @@ class Schedule:
     n_test: int
     epochs: int = 1
     windows: int = 20  # an epoch
+    test_passes: int = 1  # through the test images
 
 
-PRESENTATIONS = Rasters(active=1, spikes=1)  # type: ignore[arg-type]  # the axes along which they lie
+PRESENTATIONS = Rasters(active=1, spikes=1, pixels=1)  # type: ignore[arg-type]  # the axes along which they lie
 EVENT, SPARSE, DENSE = Event(piece=25, many=128), Sparse(), Dense()
-ENGINES: dict[str, Online] = {"event": EVENT, "sparse": SPARSE, "dense": DENSE}
+AHEAD = Ahead(capacity=16, larger=Ahead(capacity=128))
+ENGINES: dict[str, Online] = {"event": EVENT, "ahead": AHEAD, "sparse": SPARSE, "dense": DENSE}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,18 +117,20 @@ def plan(trials: Sequence[Trial]) -> list[Lane]:
 def footprint(lane: Lane) -> int:
     """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights."""
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)
+    n_steps = inputs.n_steps + inputs.rest
     networks = [cell.trials.network for cell in lane.cells]
     n_input, n_neurons = networks[0].n_input, max(network.n_neurons for network in networks)
-    rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * inputs.n_steps * n_input
-    drive = 4 * EVAL_BATCH * inputs.n_steps * (n_input + n_neurons)
+    rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * n_steps * n_input
+    drive = 4 * EVAL_BATCH * n_steps * (n_input + n_neurons)
     return rasters + drive + 4 * n_trials * n_input * sum(network.n_neurons for network in networks)
 
 
 def without(trials: Trial, *parts: str) -> Trial:
-    """Trials without their encoder and some parts of their network, for a computation that does not read them: all
-    cells that differ in nothing else then share its program."""
-    network = dataclasses.replace(trials.network, **dict.fromkeys(parts))
-    return dataclasses.replace(trials, inputs=dataclasses.replace(trials.inputs, encoder=None), network=network)
+    """Trials without their encoder (unless it may be asked to show an image again) and some parts of their network, for
+    a computation that does not read them: all cells that differ in nothing else then share its program."""
+    network, inputs = dataclasses.replace(trials.network, **dict.fromkeys(parts)), trials.inputs
+    inputs = dataclasses.replace(inputs, encoder=None if inputs.again is None else inputs.encoder)
+    return dataclasses.replace(trials, inputs=inputs, network=network)
 
 
 def _init(layout: Layout, trials: Trial) -> Learned:
@@ -215,9 +220,10 @@ def refusals(cell: Cell) -> dict[str, str]:
     """The engines that cannot train a cell, and why."""
     if in_lockstep(cell.trials):
         batch = cell.trials.inputs.batch_size
-        return dict.fromkeys(("event", "sparse"), f"it learns from batches of {batch} in lockstep")
-    refused = event.refusal(take(cell.trials.network, 0))
-    return {"event": refused} if refused else {}
+        return dict.fromkeys(("event", "sparse", "ahead"), f"it learns from batches of {batch} in lockstep")
+    network = take(cell.trials.network, 0)
+    refused = {"event": event.refusal(network), "sparse": sparse.refusal(network), "ahead": event.moves_silent(network)}
+    return {engine: why for engine, why in refused.items() if why is not None}
 
 
 def ways(cell: Cell, engine: str = "auto", grid: str | int = "auto") -> list[Way]:
@@ -230,6 +236,8 @@ def ways(cell: Cell, engine: str = "auto", grid: str | int = "auto") -> list[Way
     if engine in why_not:
         raise InputError(f'run.engine = "{engine}": {why_not[engine]}; choose "dense" or "auto"')
     engines = [name for name in ENGINES if name not in why_not]
+    if engine == "auto" and "event" in engines:
+        engines.remove("ahead")  # they are for the same networks, and where both can, the event engine is faster
     n_trials = len(cell.index)
     if isinstance(grid, int):
         at_once = [min(grid, n_trials)]
@@ -243,7 +251,7 @@ def start(lane: Lane) -> LaneState:
     """Untrained networks."""
     n_trials = len(lane.cells[0].index)
     learned = tuple(
-        jax.jit(_init, static_argnums=0)(layout, without(cell.trials, "neuron", "rule", "inhibition"))
+        jax.jit(_init, static_argnums=0)(layout, without(cell.trials, "rule", "inhibition"))
         for layout, cell in zip(where_of(lane), lane.cells, strict=True)
     )
     return LaneState(

@@ -14,7 +14,11 @@ class Trace:
     tau: Positive = 20.0  # ms
     additive: bool = static(default=False)
 
+    def decay(self, trace: Array, dt: Array | float) -> Array:
+        """The trace one step later, without this step's spikes."""
+        return trace * jnp.exp(-dt / self.tau)
+
     def step(self, trace: Array, spikes: Array, dt: Array | float) -> Array:
         """The trace one step later, with this step's spikes in it."""
-        trace = trace * jnp.exp(-dt / self.tau)
+        trace = self.decay(trace, dt)
         return trace + spikes if self.additive else jnp.where(spikes, 1.0, trace)

@@ -4,6 +4,9 @@ Everything random has an address: trial seed -> purpose -> number of the present
 draws what it would have drawn, and two networks with the same `Inputs` see the same spikes.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +14,7 @@ from jax import Array
 
 from jsnn.network import Learned, Network
 from jsnn.pytree import node, static
-from jsnn.ranges import Count, Positive, Seed
+from jsnn.ranges import Count, NonNegative, Positive, Seed, Steps
 from jsnn.simulate import Engine, Responder
 from jsnn.types import Encoder
 
@@ -21,13 +24,27 @@ NETWORK = 16  # added to TRAIN, ASSIGN, TEST: what the network draws there, apar
 
 
 @node
+class Again:
+    """An image that too few neurons answer is shown again, brighter (Diehl & Cook 2015, §2.5): the k-th time its pixels
+    are 1 + k * brighter times what they are. It counts as a presentation each time; what the network learns meanwhile
+    stays, and the answer is the last one.
+    """
+
+    min_spikes: Positive = 5.0  # of the layer, in a presentation
+    brighter: NonNegative = 0.5  # +32 Hz at 63.75 Hz
+    at_most: Count = static(default=20)  # times
+
+
+@node
 class Inputs:
     """What a network is shown, and how."""
 
     encoder: Encoder
     seed: Seed = 0
     dt: Positive = 1.0  # ms
-    n_steps: Count = static(default=100)  # of a presentation
+    n_steps: Count = static(default=100)  # of an image
+    rest: Steps = static(default=0)  # steps without input after it, part of its presentation
+    again: Again | None = None  # None: every image is shown once
     batch_size: Count = static(default=1)  # presentations that learn together
 
     def key(self, purpose: Array | int) -> Array:
@@ -58,7 +75,8 @@ class Rasters:
     """Input spikes of a block of presentations. Most pixels of an image are dark and never fire: they are left out."""
 
     active: Array  # int32[n_batches, batch, n_active]: which inputs the spikes are of; n_input: of none
-    spikes: Array  # bool[n_batches, batch, n_steps, n_active]
+    spikes: Array  # bool[n_batches, batch, n_steps + rest, n_active]
+    pixels: Array  # float32[n_batches, batch, n_active], in [0, 1]: what they are the spikes of
 
 
 def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, number: Array, n_active: int) -> Rasters:
@@ -74,13 +92,50 @@ def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, nu
     def one(arguments):
         i, n = arguments
         active = jnp.nonzero(images[i], size=n_active, fill_value=n_input)[0].astype(jnp.int32)
-        image = images[i].at[active].get(mode="fill", fill_value=0).astype(float) / 255.0
-        return active, inputs.encoder.encode(jax.random.fold_in(key, n), image, inputs.n_steps, inputs.dt)
+        pixels = images[i].at[active].get(mode="fill", fill_value=0).astype(float) / 255.0
+        return active, spikes_of(inputs, jax.random.fold_in(key, n), pixels), pixels
 
     # One image at a time on a CPU, where a raster then stays in cache (3 times as fast as all at once).
     at_once = 1 if jax.default_backend() == "cpu" else index.size
-    active, spikes = jax.lax.map(one, (index.ravel(), number.ravel()), batch_size=at_once)
-    return Rasters(active=active.reshape(*index.shape, -1), spikes=spikes.reshape(*index.shape, *spikes.shape[1:]))
+    made = jax.lax.map(one, (index.ravel(), number.ravel()), batch_size=at_once)
+    active, spikes, pixels = (x.reshape(*index.shape, *x.shape[1:]) for x in made)
+    return Rasters(active=active, spikes=spikes, pixels=pixels)
+
+
+def spikes_of(inputs: Inputs, key: Array, pixels: Array) -> Array:
+    """The input spikes of one presentation, its rest included: bool[n_steps + rest, n_active]."""
+    return jnp.pad(inputs.encoder.encode(key, pixels, inputs.n_steps, inputs.dt), ((0, inputs.rest), (0, 0)))
+
+
+def until_answered(
+    inputs: Inputs,
+    key: Array,
+    pixels: Array,
+    spikes: Array,
+    present: Callable[[Any, Array], tuple[Any, Array]],
+    state: Any,
+) -> tuple[Any, Array]:
+    """Show an image once, or until enough neurons answer it: `present(state, spikes)` gives the next state and the
+    counts [1, n_neurons]. `key` is that of the image's `spikes`.
+    """
+    again = inputs.again
+    if again is None:
+        return present(state, spikes)
+
+    def show(carry):
+        k, state, spikes, _, _ = carry
+        state, counts = present(state, spikes)
+        more = (jnp.sum(counts) < again.min_spikes) & (k < again.at_most) & jnp.any(pixels > 0)
+
+        def brighter():
+            return spikes_of(inputs, jax.random.fold_in(key, k), pixels * (1.0 + again.brighter * k))
+
+        return k + 1, state, jax.lax.cond(more, brighter, lambda: spikes), counts, more
+
+    silent = jax.eval_shape(present, state, spikes)[1]
+    start = jnp.array(1), state, spikes, jnp.zeros(silent.shape, silent.dtype), jnp.array(True)
+    _, state, _, counts, _ = jax.lax.while_loop(lambda carry: carry[-1], show, start)
+    return state, counts
 
 
 def most_active(images: np.ndarray) -> int:
@@ -105,23 +160,24 @@ def train(
     float32[n_batches, batch, n_neurons], zero for the others. `index` and `number` as in `encode`; `age`: how many
     presentations came before the block.
     """
-    dt, network = trial.inputs.dt, trial.network
-    keys = _keys(trial.inputs, TRAIN, number)
+    inputs, network = trial.inputs, trial.network
+    keys, root = _keys(inputs, TRAIN, number), inputs.key(TRAIN)
     n_batches, batch = index.shape
 
     def body(b, carry):
-        learned, memo, counts = carry
-        learned, memo, c = engine.present(
-            network.at(age + b * trial.inputs.batch_size),
-            learned,
-            memo,
-            rasters.spikes[b],
-            rasters.active[b],
-            index[b] >= 0,
-            dt,
-            keys[b],
-        )
-        return learned, memo, counts.at[b].set(c)
+        *state, counts = carry
+
+        def present(state, spikes):
+            now = network.at(age + b * inputs.batch_size)
+            learned, memo = state
+            some = spikes.reshape(rasters.spikes[b].shape), rasters.active[b], index[b] >= 0
+            learned, memo, counts = engine.present(now, learned, memo, *some, inputs.dt, keys[b])
+            return (learned, memo), counts
+
+        key, pixels = jax.random.fold_in(root, number[b, 0]), rasters.pixels[b, 0]
+        spikes = rasters.spikes[b] if inputs.again is None else rasters.spikes[b, 0]
+        state, c = until_answered(inputs, key, pixels, spikes, present, tuple(state))
+        return *state, counts.at[b].set(c)
 
     start = learned, engine.start(network, learned), jnp.zeros((n_batches, batch, network.n_neurons))
     learned, _, counts = jax.lax.fori_loop(0, n_shown, body, start)
@@ -133,13 +189,26 @@ def respond(
 ) -> Array:
     """The frozen network's counts float32[n_batches, batch, n_neurons] on a block; `number` as in `encode`."""
 
-    network = trial.network.asked()
+    inputs, network = trial.inputs, trial.network.asked()
+    root = inputs.key(purpose)
+
+    def batch(arguments):
+        raster, keys, _ = arguments
+        return engine.respond(network, learned, raster.spikes, raster.active, inputs.dt, keys)
 
     def one(arguments):
-        raster, keys = arguments
-        return engine.respond(network, learned, raster.spikes, raster.active, trial.inputs.dt, keys)
+        raster, key, n = arguments
 
-    return jax.lax.map(one, (rasters, _keys(trial.inputs, purpose, number)))
+        def present(state, spikes):
+            return state, engine.respond(network, learned, spikes[None], raster.active[None], inputs.dt, key[None])
+
+        return until_answered(inputs, jax.random.fold_in(root, n), raster.pixels, raster.spikes, present, ())[1][0]
+
+    def one_by_one(arguments):
+        return jax.lax.map(one, arguments)
+
+    shown = rasters, _keys(inputs, purpose, number), number
+    return jax.lax.map(batch if inputs.again is None else one_by_one, shown)
 
 
 def _keys(inputs: Inputs, purpose: Array | int, number: Array) -> Array:

@@ -27,6 +27,24 @@ class Encoder(Protocol):
         ...
 
 
+class Synapse(Protocol):
+    """From the spikes that arrive at a neuron, weighted, to the current into its membrane."""
+
+    def init(self, shape: tuple[int, ...]) -> State:
+        """The state at the start of a presentation."""
+        ...
+
+    def step(
+        self, state: State, excitation: Array, inhibition: Array | float, v: Array, dt: Array | float
+    ) -> tuple[State, Array]:
+        """The state after one step, and the current meanwhile, in the unit that the neuron integrates.
+
+        What arrives is weighted: `excitation` from the inputs, `inhibition` (<= 0) from other neurons. `v` is the
+        potential at the start of the step, mV.
+        """
+        ...
+
+
 class Neuron(Protocol):
     """A membrane. `integrate` moves the potential by one step, `fire` does what a spike does to the membrane.
 
@@ -61,7 +79,7 @@ class Neuron(Protocol):
     def integrate(
         self, state: State, current: Array, theta: Array, dt: Array | float, noise: State
     ) -> tuple[State, Array]:
-        """The state after one step of `current` (mV a step), and by how many mV each neuron is over its threshold.
+        """The state after one step of `current`, and by how many mV each neuron is over its threshold.
 
         `theta` (mV) is the adaptive part of the threshold. A neuron crosses where the excess is >= 0.
         """
@@ -94,12 +112,12 @@ class Coasting(Neuron, Protocol):
 class Rule(Protocol):
     """Local plasticity: two elementwise functions and the traces they read.
 
-        dw[i, j] = s_pre[i] * on_pre(w[i, j], pre[i], post[j]) + s_post[j] * on_post(w[i, j], pre[i], post[j])
+        dw[i, j] = s_pre[i] * on_pre(w[i, j], pre[i], post[j]) + size[j] * on_post(w[i, j], pre[i], post[j])
 
-    `pre` and `post` are the traces *after* this step's spikes. `on_pre` is affine in `post` and does not read `pre`;
-    `on_post` is affine in `pre` and does not read `post`: so a sum over a batch of presentations is one matrix product
-    per function (`jsnn.simulate.plasticity`). on_post(w, 0, .) = 0, so that silent inputs learn nothing (`active` in
-    `jsnn.simulate.dense`). The contract tests hold all this.
+    `pre` and `post` are the traces *after* this step's spikes; `size` is 1 at a postsynaptic spike, or the slow trace
+    (`slow_trace`), and 0 otherwise. `on_pre` is affine in `post` and does not read `pre`; `on_post` is affine in `pre`
+    and does not read `post`: so a sum over a batch of presentations is one matrix product per function
+    (`jsnn.simulate.plasticity`). The contract tests hold all this.
     """
 
     @property
@@ -118,8 +136,22 @@ class Rule(Protocol):
         ...
 
     @property
-    def post_trace(self) -> Trace:
-        """How postsynaptic neurons' traces move."""
+    def post_trace(self) -> Trace | None:
+        """How postsynaptic neurons' traces move; None: a presynaptic spike changes nothing."""
+        ...
+
+    @property
+    def slow_trace(self) -> Trace | None:
+        """A second trace of the postsynaptic neuron, for triplets of spikes: a postsynaptic spike counts as much as
+        this trace *before* it. None: every spike counts as one.
+        """
+        ...
+
+    @property
+    def unpaired(self) -> bool:
+        """Whether a postsynaptic spike also changes the synapses of inputs that have been silent: on_post(w, 0) is not
+        0. Not together with a slow trace.
+        """
         ...
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.network import Network
-from jsnn.neurons import IF
 from jsnn.rules import RULES
 from jsnn.scaling import SynapticScaling
 from jsnn.trace import Trace
@@ -35,6 +34,12 @@ def pairwise(factors, seed=0):
     return chosen
 
 
+def with_numbers(model, **numbers):
+    """A model with those of the numbers that it has."""
+    own = {field.name for field in dataclasses.fields(model)}
+    return dataclasses.replace(model, **{field: value for field, value in numbers.items() if field in own})
+
+
 def random_case(choice, seed):
     """A network with random numbers, what it has learned so far, and its first raster's `valid`."""
     rng = np.random.default_rng(seed)
@@ -50,22 +55,21 @@ def random_case(choice, seed):
         "refractory": float(rng.choice([0.0, 2.0, 5.0])),
         "adaptation": clock and AdaptiveThreshold(theta_plus=between(0.2, 1), tau_theta=between(200, 900), clock=clock),
     }
-    if choice["neuron"] is not IF:
-        numbers |= {"tau_m": between(20, 100), "v_rest": between(-68, -62)}
+    numbers |= {"tau_m": between(20, 100), "v_rest": between(-68, -62)}
     trace = {"additive": choice["additive"]}
-    rule = dataclasses.replace(
-        RULES[choice["rule"]],
-        eta_pre=between(0.005, 0.03),
-        eta_post=between(0.01, 0.06),
-        w_min=0.05,
-        w_max=0.9,
-        pre_trace=Trace(tau=between(5, 30), **trace),
-        post_trace=Trace(tau=between(5, 30), **trace),
-    )
+    rule_numbers = {
+        "eta_pre": between(0.005, 0.03),
+        "eta_post": between(0.01, 0.06),
+        "w_min": 0.05,
+        "w_max": 0.9,
+        "pre_trace": Trace(tau=between(5, 30), **trace),
+        "post_trace": Trace(tau=between(5, 30), **trace),
+    }
+    rule = with_numbers(RULES[choice["rule"]], **rule_numbers)
     network = Network(
         n_input=N_INPUT,
         n_neurons=N,
-        neuron=choice["neuron"](**numbers),
+        neuron=with_numbers(choice["neuron"](), **numbers),
         rule=rule,
         inhibition=choice["inhibition"](strength=between(3, 20)),
         tie_break=choice["tie_break"],

@@ -10,6 +10,8 @@ compute anything with `jsnn.simulate`. Nodes of jsnn serve as records of paramet
     (5)  x(t) = sum_k exp(-(t - t_k) / tau), over all past spikes t_k or the last alone     Morrison et al. 2008, §4.1
     (6)  at a presynaptic spike dw = A_-(w) x_post, at a postsynaptic one dw = A_+(w) x_pre           Morrison, §4.1
     (7)  A_-(w) = -eta_pre (w - w_min), A_+(w) = eta_post (w_max - w)                       Gütig et al. 2003, mu = 1
+    (12) Diehl & Cook's four rules: A_+(w) acts on x_pre - x_tar, or on x_pre times the slow post trace before the spike
+         Diehl & Cook 2015, eq. 3-6 and their code; Pfister & Gerstner 2006
     (8)  the changes of a batch become one: sum, mean, max                                  Saunders et al. 2019
     (9)  sum_i |w_ij| = norm, or the root of sum_i w_ij^2 = norm            Diehl & Cook 2015, their code; Oja 1982, (2)
     (10) each projection delays one step; bounds in every step, (9) after the last          BindsNET 0.3.4, Network.run
@@ -25,7 +27,7 @@ import numpy as np
 from jsnn.inhibition import InhibitoryLayer
 from jsnn.network import Network
 from jsnn.neurons import IF, LIF
-from jsnn.rules import STDP, Hebbian, WeightDependentSTDP
+from jsnn.rules import STDP, Exponential, Hebbian, PowerLaw, PreAndPost, Triplet, WeightDependentSTDP
 
 
 class Outcome(NamedTuple):
@@ -70,14 +72,27 @@ def trace(spike_times: list[int], t: int, dt: float, tau: float, additive: bool)
     return math.exp(-(t - max(spike_times)) * dt / tau)
 
 
-def amplitudes(rule, w: float) -> tuple[float, float]:
-    """A_-(w), A_+(w) of (6)."""
-    if isinstance(rule, STDP):
-        return -rule.eta_pre, +rule.eta_post
+def slow_before(rule, spike_times: list[int], t: int, dt: float) -> float:
+    """(12): what a postsynaptic spike in step t, the last one of these, counts."""
+    slow = rule.slow_trace
+    return 1.0 if slow is None else trace(spike_times[:-1], t, dt, slow.tau, slow.additive)
+
+
+def amplitudes(rule, w: float) -> tuple[float, float, float]:
+    """A_-(w), A_+(w) of (6), and what a postsynaptic spike changes without any presynaptic one (12)."""
+    if isinstance(rule, STDP | Triplet):
+        return -rule.eta_pre, +rule.eta_post, 0.0
     if isinstance(rule, WeightDependentSTDP):  # (7)
-        return -rule.eta_pre * (w - rule.w_min), +rule.eta_post * (rule.w_max - w)
-    assert isinstance(rule, Hebbian)
-    return +rule.eta_pre, +rule.eta_post
+        return -rule.eta_pre * (w - rule.w_min), +rule.eta_post * (rule.w_max - w), 0.0
+    if isinstance(rule, Hebbian):
+        return +rule.eta_pre, +rule.eta_post, 0.0
+    if isinstance(rule, Exponential):  # (12)
+        up, down = math.exp(-rule.beta * w), math.exp(-rule.beta * (rule.w_max - w))
+        return 0.0, rule.eta_post * up, -rule.eta_post * rule.x_tar * down
+    assert isinstance(rule, PowerLaw | PreAndPost)  # (12)
+    room = rule.eta_post * max(rule.w_max - w, 0.0) ** rule.mu
+    at_pre = -rule.eta_pre * max(w - rule.w_min, 0.0) ** rule.mu if isinstance(rule, PreAndPost) else 0.0
+    return at_pre, room, -room * rule.x_tar
 
 
 def reduce(reduction: str, products: list[float], n_valid: int, n_fired: int) -> float:
@@ -204,19 +219,23 @@ def present(
         n_fired = [sum(bool(times_post[b][j]) for b in present_in) for j in range(n)]
         for i in range(n_input):
             for j in range(n):
-                at_pre, at_post = amplitudes(rule, weights[i, j])  # (6): both from the weight before the step
-                if i in pre_spiked:
+                at_pre, at_post, alone = amplitudes(rule, weights[i, j])  # (6): all from the weight before the step
+                if i in pre_spiked and x_post is not None:
                     products = [
                         trace(times_post[b][j], t, dt, x_post.tau, x_post.additive) if inputs[t + 1, b, i] else 0.0
                         for b in present_in
                     ]
                     change[i, j] += at_pre * reduce(network.reduction, products, len(present_in), n_fired[j])
                 if j in post_spiked:
+                    sizes = [
+                        slow_before(rule, times_post[b][j], t, dt) if exc[t + 1, b, j] else 0.0 for b in present_in
+                    ]
                     products = [
-                        trace(times_pre[b][i], t, dt, x_pre.tau, x_pre.additive) if exc[t + 1, b, j] else 0.0
-                        for b in present_in
+                        size * trace(times_pre[b][i], t, dt, x_pre.tau, x_pre.additive)
+                        for size, b in zip(sizes, present_in, strict=True)
                     ]
                     change[i, j] += at_post * reduce(network.reduction, products, len(present_in), n_fired[j])
+                    change[i, j] += alone * reduce(network.reduction, sizes, len(present_in), n_fired[j])
         for i in range(n_input):
             for j in range(n):  # (10)
                 weights[i, j] = min(max(weights[i, j] + change[i, j], rule.w_min), rule.w_max)

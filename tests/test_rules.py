@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import with_numbers
 from hypothesis import given
 
 from jsnn.inhibition import DirectInhibition
 from jsnn.network import Learned, Network
 from jsnn.neurons import IF
-from jsnn.rules import RULES, STDP, Hebbian, WeightDependentSTDP
+from jsnn.rules import RULES, STDP, Exponential, Hebbian, PowerLaw, PreAndPost, Triplet, WeightDependentSTDP
 from jsnn.simulate import dense
 from jsnn.simulate.plasticity import change
 from jsnn.trace import Trace
@@ -83,13 +84,13 @@ def test_hebbian_does_not_ask_who_was_first():
 
 @every_rule
 def test_lone_spikes_change_nothing(name):
-    """A pair needs two: the input alone, or the neuron alone, leave the weight as it is."""
+    """A pair needs two: the input alone, or the neuron alone, leave the weight as it is, unless the rule says so."""
     rule = RULES[name]
     w = jnp.full((3, 4), 0.5)
     on, off = jnp.ones((1, 3)), jnp.zeros((1, 4))
     np.testing.assert_array_equal(changed(rule, w, on, off, on, off, "sum", 1.0, jnp.zeros(4)), 0)
     off, on = jnp.zeros((1, 3)), jnp.ones((1, 4))
-    np.testing.assert_array_equal(changed(rule, w, off, on, off, on, "sum", 1.0, jnp.ones(4)), 0)
+    assert np.any(changed(rule, w, off, on, off, on, "sum", 1.0, jnp.ones(4))) == rule.unpaired
 
 
 # ---------------------------------------------------------------- traces
@@ -226,7 +227,7 @@ def reduced(reduction, products, fired):
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_reductions_are_loops_over_the_batch(batch, reduction, name):
     """dw = on_pre(w) for the reduced s_pre post, and on_post(w) for the reduced pre s_post."""
-    rule = dataclasses.replace(RULES[name], eta_pre=0.3, eta_post=0.5)
+    rule = with_numbers(RULES[name], eta_pre=0.3, eta_post=0.5)
     for seed in range(3):
         w, s_pre, s_post, pre, post, fired = activity(batch, 6, 5, seed)
         n_fired = fired.sum(axis=0)
@@ -236,15 +237,61 @@ def test_reductions_are_loops_over_the_batch(batch, reduction, name):
             for j in range(5):
                 at_pre = reduced(reduction, [s_pre[b, i] * post[b, j] for b in range(batch)], fired[:, j])
                 at_post = reduced(reduction, [pre[b, i] * s_post[b, j] for b in range(batch)], fired[:, j])
+                alone, spikes = rule.on_post(w[i, j], 0.0, 0.0), reduced(reduction, list(s_post[:, j]), fired[:, j])
                 want[i, j] = rule.on_pre(w[i, j], 0.0, at_pre) + rule.on_post(w[i, j], at_post, 0.0)
+                want[i, j] += alone * (spikes - 1)
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
         assert np.abs(want).max() > 0.05
+
+
+def test_power_law_window():
+    """eta (exp(-k dt / tau) - x_tar) (w_max - w)^mu if the input came first, the depression alone if it did not."""
+    rule = PowerLaw(eta_post=0.07, x_tar=0.3, mu=0.5, w_min=-2.0, w_max=1.5, pre_trace=Trace(tau=17.0, additive=True))
+    for lag in LAGS:
+        pre = math.exp(-lag / 17) * (lag >= 0)
+        assert weight_after_a_pair(rule, lag, w=0.25) - 0.25 == pytest.approx(0.07 * (pre - 0.3) * 1.25**0.5, abs=1e-6)
+
+
+def test_exponential_window():
+    rule = Exponential(eta_post=0.07, x_tar=0.3, beta=2.0, w_min=-2.0, w_max=1.5, pre_trace=Trace(tau=17.0))
+    for lag in LAGS:
+        pre = math.exp(-lag / 17) * (lag >= 0)
+        want = 0.07 * (pre * math.exp(-0.5) - 0.3 * math.exp(-2.5))
+        assert weight_after_a_pair(rule, lag, w=0.25) - 0.25 == pytest.approx(want, abs=1e-6)
+
+
+def test_pre_and_post_window():
+    """Both events; the depression of the later one acts on the weight that the earlier one has left."""
+    rule = PreAndPost(eta_pre=0.03, eta_post=0.07, x_tar=0.3, mu=0.5, w_min=-2.0, w_max=1.5, **TRACES)
+    for lag in LAGS:
+        w = 0.25
+        before = w
+        w += 0.07 * (math.exp(-lag / 17) * (lag >= 0) - 0.3) * (1.5 - w) ** 0.5
+        left = before if lag == 0 else w
+        w -= 0.03 * math.exp(lag / 31) * (lag <= 0) * (left + 2.0) ** 0.5
+        assert weight_after_a_pair(rule, lag, w=0.25) == pytest.approx(w, abs=2e-6)
+
+
+def test_triplet_needs_two_postsynaptic_spikes():
+    """The pair changes nothing but for depression; a second postsynaptic spike counts exp(-gap / tau_slow)."""
+    rule = Triplet(eta_pre=0.03, eta_post=0.07, **TRACES, **UNBOUNDED)
+    for lag in LAGS:
+        want = -0.03 * math.exp(lag / 31) * (lag <= 0)
+        assert weight_after_a_pair(rule, lag) == pytest.approx(want, abs=1e-6)
+    network = Network(n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None, inhibition=DirectInhibition())
+    learned = Learned(weights=jnp.array([[100.0], [0.0]]), theta=jnp.zeros(1))
+    raster = np.zeros((80, 1, 2), bool)
+    raster[[20, 35], 0, 0] = True  # the neuron fires in steps 21 and 36
+    raster[30, 0, 1] = True
+    after, counts, _ = present(network, learned, raster, jnp.ones(1, bool), 1.0, jax.random.key(0))
+    want = 0.07 * math.exp(-6 / 17) * math.exp(-15 / 40) - 0.03 * math.exp(-9 / 31)
+    assert counts.item() == 2 and after.weights[1, 0].item() == pytest.approx(want, abs=1e-6)
 
 
 @every_rule
 def test_sum_over_a_batch_is_the_definition_of_a_rule(name):
     """dw[i, j] = sum_b s_pre[i] on_pre(w, pre, post) + s_post[j] on_post(w, pre, post): jsnn.types.Rule, literally."""
-    rule = dataclasses.replace(RULES[name], eta_pre=0.3, eta_post=0.5)
+    rule = with_numbers(RULES[name], eta_pre=0.3, eta_post=0.5)
     w, s_pre, s_post, pre, post, fired = activity(4, 6, 5, seed=9)
     got = changed(rule, w, s_pre, s_post, pre, post, "sum", np.float32(4), fired.sum(axis=0))
     want = np.zeros_like(w)

@@ -4,16 +4,18 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.neurons import LIF
-from jsnn.neurons.membrane import Membrane
 from jsnn.pytree import node
 from jsnn.ranges import NonNegative
+from jsnn.synapses import Delta
+from jsnn.types import Neuron, State, Synapse
 
 
 @node
 class LayerState:
     """Inhibitory membranes and the spikes they sent in the step before, `[batch, n_neurons]`."""
 
-    membrane: Membrane
+    membrane: State
+    synapse: State
     spikes: Array
 
 
@@ -22,25 +24,29 @@ class InhibitoryLayer:
     """The three-layer network of Diehl & Cook (2015): excitatory neuron j drives inhibitory neuron j, which
     inhibits all others.
 
-        inhibitory j receives   excitation * s_j
-        excitatory j receives   -strength * (sum_k s^inh_k - s^inh_j)
+        inhibitory j receives   excitation * s_j                          through its `synapse`
+        excitatory j receives   -strength * (sum_k s^inh_k - s^inh_j)     through the network's
 
     Every projection delays one step, so inhibition arrives two steps after the spike that caused it.
     """
 
-    neuron: LIF = LIF(tau_m=10.0, v_rest=-60.0, v_reset=-45.0, v_threshold=-40.0, refractory=2.0)
+    neuron: Neuron = LIF(tau_m=10.0, v_rest=-60.0, v_reset=-45.0, v_threshold=-40.0, refractory=2.0)
+    synapse: Synapse = Delta()
     excitation: NonNegative = 22.5  # mV, excitatory to inhibitory
     strength: NonNegative = 120.0  # mV, inhibitory to excitatory
 
     def init(self, shape: tuple[int, ...]) -> LayerState:
         """Inhibitory neurons at rest, silent."""
-        return LayerState(membrane=self.neuron.init(shape), spikes=jnp.zeros(shape, bool))
+        return LayerState(
+            membrane=self.neuron.init(shape), synapse=self.synapse.init(shape), spikes=jnp.zeros(shape, bool)
+        )
 
     def step(self, state: LayerState, spikes: Array, dt: Array | float) -> tuple[LayerState, Array]:
         """The current from the inhibitory spikes of the step before; the layer then sees the excitatory ones."""
         s = state.spikes.astype(float)
         current = -self.strength * (jnp.sum(s, axis=-1, keepdims=True) - s)
         drive = self.excitation * spikes.astype(float)
+        synapse, drive = self.synapse.step(state.synapse, drive, 0.0, state.membrane.v, dt)
         membrane, excess = self.neuron.integrate(state.membrane, drive, jnp.zeros(()), dt, ())
         fired = excess >= 0
-        return LayerState(membrane=self.neuron.fire(membrane, fired), spikes=fired), current
+        return LayerState(membrane=self.neuron.fire(membrane, fired), synapse=synapse, spikes=fired), current

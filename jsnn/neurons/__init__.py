@@ -1,6 +1,7 @@
 """Neurons: one model a file; the registry below is what configs, contract tests and documentation read."""
 
 from jsnn.adaptation import AdaptiveThreshold
+from jsnn.neurons.euler_lif import EulerLIF
 from jsnn.neurons.integrate_and_fire import IF
 from jsnn.neurons.lif import LIF
 from jsnn.neurons.srm0 import SRM0
@@ -11,4 +12,5 @@ NEURONS: dict[str, Neuron] = {
     "lif": LIF(),
     "srm0": SRM0(),
     "adaptive_lif": LIF(adaptation=AdaptiveThreshold()),
+    "euler_lif": EulerLIF(),
 }

@@ -23,6 +23,8 @@ class Hebbian:
     w_max: Real = 1.0
     pre_trace: Trace = Trace()
     post_trace: Trace = Trace()
+    slow_trace = None
+    unpaired = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""

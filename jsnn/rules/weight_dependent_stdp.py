@@ -24,6 +24,8 @@ class WeightDependentSTDP:
     w_max: Finite = 1.0
     pre_trace: Trace = Trace()
     post_trace: Trace = Trace()
+    slow_trace = None
+    unpaired = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""

@@ -104,4 +104,5 @@ class Batch:
         if adaptation is not None:
             theta = adaptation.decay_presentations(theta, n_valid.astype(theta.dtype), n_steps * dt)
         scale = network.rescaled(shared.scale, n_spikes, n_valid.astype(theta.dtype))
-        return Learned(weights=network.normalise(weights), theta=theta, scale=scale), memo, counts
+        learned = dataclasses.replace(learned, weights=network.normalise(weights), theta=theta, scale=scale)
+        return learned, memo, counts

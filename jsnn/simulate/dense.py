@@ -8,8 +8,7 @@ from jax import Array
 
 from jsnn.network import Fast, Learned, Network
 from jsnn.pytree import node
-from jsnn.simulate import Online
-from jsnn.simulate.plasticity import change
+from jsnn.simulate import Online, plasticity
 
 
 @node
@@ -106,21 +105,27 @@ def present(
 
     `active` int32[n_active], where given, says which inputs `raster` bool[n_steps, batch, n_active] is of; all others
     are silent, and so is a place that is no input (n_input or more). Only the weights of these are carried through
-    the steps. Silent inputs drive nothing and, as on_post(w, 0, .) = 0, learn nothing but their bounds.
+    the steps. Silent inputs drive nothing, and what they learn depends on the number of a neuron's spikes alone. The
+    batch is one then.
     """
     raster = raster & valid[:, None]
     if active is None:
         learned, counts, recording = _steps(network, learned, raster, valid, dt, key)
     else:
-        some = dataclasses.replace(learned, weights=learned.weights.at[active].get(mode="fill", fill_value=0.0))
+        at = jax.tree.map(lambda x: x.at[active].get(mode="fill", fill_value=0), (learned.weights, learned.delay))
+        some = dataclasses.replace(learned, weights=at[0], delay=at[1])
         some, counts, recording = _steps(network, some, raster, valid, dt, key)
         weights = jnp.clip(learned.weights, network.rule.w_min, network.rule.w_max)
-        learned = dataclasses.replace(some, weights=weights.at[active].set(some.weights, mode="drop"))
+        if network.rule.unpaired:
+            weights = plasticity.unheard(network.rule, weights, jnp.sum(counts, axis=0))
+        weights = weights.at[active].set(some.weights, mode="drop")
+        learned = dataclasses.replace(some, weights=weights, delay=learned.delay)
     theta, adaptation, n_valid = learned.theta, network.neuron.adaptation, jnp.sum(valid).astype(learned.theta.dtype)
     if adaptation is not None:
         theta = adaptation.decay_presentations(theta, n_valid, raster.shape[0] * dt)
     scale = network.rescaled(learned.scale, jnp.sum(counts, axis=0), n_valid)
-    return Learned(weights=network.normalise(learned.weights), theta=theta, scale=scale), counts, recording
+    learned = dataclasses.replace(learned, weights=network.normalise(learned.weights), theta=theta, scale=scale)
+    return learned, counts, recording
 
 
 def _steps(
@@ -130,6 +135,9 @@ def _steps(
     n_steps, batch, _ = raster.shape
     rule, adaptation = network.rule, network.neuron.adaptation
     n_valid, gains = jnp.sum(valid).astype(learned.weights.dtype), network.gains(learned)
+    if learned.delay is not None:
+        assert batch == 1, "synapses with delays learn from one presentation at a time"
+        return _delayed_steps(network, learned, raster, valid, dt, key)
 
     def step(carry, inputs):
         weights, theta, fast, pre, post, fired = carry
@@ -142,9 +150,10 @@ def _steps(
         if adaptation is not None:
             theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
         pre = rule.pre_trace.step(pre, s_pre, dt)
-        post = rule.post_trace.step(post, fast.spikes, dt)
+        post, size = plasticity.after(rule, post, fast.spikes, dt)
         fired = fired | fast.spikes
-        dw = change(rule, weights, s_pre, fast.spikes, pre, post, network.reduction, n_valid, jnp.sum(fired, axis=0))
+        n_fired = jnp.sum(fired, axis=0)
+        dw = plasticity.change(rule, weights, s_pre, size, pre, post.fast, network.reduction, n_valid, n_fired)
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
         return (weights, theta, fast, pre, post, fired), Recording(spikes=fast.spikes, v=fast.neuron.v)
 
@@ -154,13 +163,78 @@ def _steps(
         learned.theta,
         network.reset(batch),
         jnp.zeros(raster.shape[1:]),
-        jnp.zeros(silent.shape),
+        plasticity.at_rest(rule, silent.shape),
         silent,
     )
     inputs = delayed(raster), raster, network.chance(key, n_steps, batch)
     (weights, theta, *_), recording = jax.lax.scan(step, start, inputs)
     counts = jnp.sum(recording.spikes, axis=0, dtype=float)
     return dataclasses.replace(learned, weights=weights, theta=theta), counts, recording
+
+
+def _delayed_steps(
+    network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
+) -> tuple[Learned, Array, Recording]:
+    """All time steps of one presentation to synapses with delays: each has arrivals and a presynaptic trace of its own.
+
+    A spike that an input sends in step t reaches the synapse (i, j), and its plasticity, in step t + delay[i, j], and
+    the membrane in the step after.
+    """
+    rule, adaptation, delay = network.rule, network.neuron.adaptation, learned.delay
+    assert delay is not None
+    gains, place = network.gains(learned), jnp.arange(raster.shape[2])[:, None]
+
+    def step(carry, inputs):
+        weights, theta, fast, pre, post, past, arrived = carry
+        s_pre, chance = inputs
+        if adaptation is not None:
+            theta = adaptation.decay_step(theta, dt)
+        drive = gains * jnp.sum(jnp.where(arrived, weights, 0.0), axis=0, keepdims=True)
+        fast, was_reset = network.step(fast, drive, theta, dt, chance)
+        fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
+        if adaptation is not None:
+            theta = theta + adaptation.theta_plus * (was_reset & valid)[0]
+        past = jnp.concatenate([s_pre, past[:-1]])  # past[d]: the input spikes d steps ago
+        arrived = past[delay.astype(int), place]
+        pre = rule.pre_trace.step(pre, arrived, dt)
+        post, size = plasticity.after(rule, post, fast.spikes, dt)
+        dw = size * rule.on_post(weights, pre, 0.0)
+        if post.fast is not None:
+            dw = dw + jnp.where(arrived, rule.on_pre(weights, 0.0, post.fast), 0.0)
+        weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
+        carry = weights, theta, fast, pre, post, past, arrived
+        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v)
+
+    start = (
+        learned.weights,
+        learned.theta,
+        network.reset(1),
+        jnp.zeros(delay.shape),
+        plasticity.at_rest(rule, (1, network.n_neurons)),
+        jnp.zeros((network.longest_delay + 1, raster.shape[2]), bool),
+        jnp.zeros(delay.shape, bool),
+    )
+    (weights, theta, *_), recording = jax.lax.scan(step, start, (raster, network.chance(key, len(raster), 1)))
+    counts = jnp.sum(recording.spikes, axis=0, dtype=float)
+    return dataclasses.replace(learned, weights=weights, theta=theta), counts, recording
+
+
+def drives(learned: Learned, raster: Array) -> Array:
+    """What arrives in every step from a `raster` bool[n_steps, batch, n_input]: the sums of the weights, mV,
+    [n_steps, batch, n_neurons].
+    """
+    n_steps, batch, n_input = raster.shape
+    weights, delay = learned.weights, learned.delay
+    if delay is None:
+        arriving = delayed(raster).reshape(-1, n_input).astype(weights.dtype)
+        return (arriving @ weights).reshape(n_steps, batch, -1)
+
+    def step(t):
+        sent = t - 1 - delay.astype(int)
+        arrived = raster.at[sent, :, jnp.arange(n_input)[:, None]].get(mode="fill", fill_value=False)
+        return jnp.sum(jnp.where(arrived & (sent >= 0)[..., None], weights[..., None], 0.0), axis=0).T
+
+    return jax.lax.map(step, jnp.arange(n_steps))
 
 
 def respond(
@@ -170,9 +244,8 @@ def respond(
 
     The weights do not change, so the drive of the whole presentation is one matrix product.
     """
-    n_steps, batch, n_input = raster.shape
-    arriving = delayed(raster).reshape(-1, n_input).astype(learned.weights.dtype)
-    drive = (network.gains(learned) * (arriving @ learned.weights)).reshape(n_steps, batch, -1)
+    n_steps, batch, _ = raster.shape
+    drive = network.gains(learned) * drives(learned, raster)
 
     def step(fast: Fast, inputs):
         drive, chance = inputs

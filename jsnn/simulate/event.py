@@ -30,10 +30,12 @@ from jax import Array
 from jsnn.competition import winners
 from jsnn.network import Chance, Learned, Network
 from jsnn.pytree import node
-from jsnn.simulate import Online, combine, dense
+from jsnn.simulate import Online, combine, dense, plasticity
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.frozen import frozen
+from jsnn.simulate.plasticity import PostTraces
 from jsnn.simulate.sparse import Sparse
+from jsnn.synapses import Delta
 from jsnn.types import Coasting, State
 
 ROWS = 64  # of the weights, in a block of a product
@@ -58,7 +60,7 @@ class Touched:
     theta: Array  # mV, [capacity]; infinity in a free slot
     gains: Array  # of the drives, [capacity]
     membranes: State  # [1, capacity]
-    post: Array  # traces, [capacity]
+    post: PostTraces  # [capacity]
     spikes: Array  # bool[1, capacity + 1], of the step before; the last one is the silent neuron
 
 
@@ -130,8 +132,7 @@ class Event(Online):
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
         columns = learned.weights.at[:, index].get(mode="fill", fill_value=0.0)
-        columns = jnp.clip(columns, network.rule.w_min, network.rule.w_max)
-        columns = network.normalise(columns.at[active[0]].set(touched.weights.T, mode="drop"))
+        columns = network.normalise(self.settled(network, columns, tried, active[0]))
         weights = learned.weights.at[:, index].set(columns, mode="drop")
         theta = tried.theta
         if adaptation is not None:
@@ -151,7 +152,7 @@ class Event(Online):
         # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
         scale = network.rescaled(learned.scale, counts[0], valid[0].astype(theta.dtype))
         scale = jax.tree.map(lambda new, old: jnp.where(fits, new, old), scale, learned.scale)
-        carry = fits, Learned(weights=weights, theta=theta, scale=scale), after, counts
+        carry = fits, dataclasses.replace(learned, weights=weights, theta=theta, scale=scale), after, counts
         return jax.lax.while_loop(lambda carry: ~carry[0], in_full, carry)[1:]
 
     def respond(
@@ -181,6 +182,13 @@ class Event(Online):
 
         return jax.lax.map(one, (spikes, active, keys))
 
+    def settled(self, network: Network, columns: Array, tried: Attempt, active: Array) -> Array:
+        """The columns [n_input, capacity] of the touched neurons after an attempt, within their bounds."""
+        columns = jnp.clip(columns, network.rule.w_min, network.rule.w_max)
+        if network.rule.unpaired:
+            columns = plasticity.unheard(network.rule, columns, jnp.sum(tried.spikes, axis=0))
+        return columns.at[active].set(tried.touched.weights.T, mode="drop")
+
     def nothing_pending(self, network: Network) -> Pending:
         """Before a presentation of which all columns are settled."""
         return Pending(index=jnp.full(self.capacity, network.n_neurons, jnp.int32), n=jnp.zeros((), jnp.int32))
@@ -201,10 +209,9 @@ class Event(Online):
         touched = tried.touched
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
-        place = active[:, None], index
-        before = learned.weights.at[place].get(mode="fill", fill_value=0.0)
-        so_far = total.at[place].get(mode="fill", fill_value=0.0)
-        total = total.at[place].set(combine(network.reduction, so_far, touched.weights.T - before), mode="drop")
+        before, so_far = (x.at[:, index].get(mode="fill", fill_value=0.0) for x in (learned.weights, total))
+        changed = self.settled(network, before, tried, active) - before
+        total = total.at[:, index].set(combine(network.reduction, so_far, changed), mode="drop")
         counts = jnp.zeros(network.n_neurons).at[index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
 
         def in_full(carry):
@@ -330,11 +337,12 @@ class Event(Online):
                 _, touched, others = jax.lax.while_loop(lambda c: c[0], fire_all, (crossing, touched, others))
             pre = rule.pre_trace.step(pre, s_pre, dt)
             own_spikes = touched.spikes[0, :-1]
-            post = rule.post_trace.step(touched.post, own_spikes, dt)
+            post, size = plasticity.after(rule, touched.post, own_spikes, dt)
             w = touched.weights
-            at_pre = jnp.where(s_pre, rule.on_pre(w, 0.0, post[:, None]), 0.0)
-            at_post = jnp.where(own_spikes[:, None], rule.on_post(w, pre, 0.0), 0.0)
-            weights = jnp.clip(w + at_pre + at_post, rule.w_min, rule.w_max)
+            dw = size[:, None] * rule.on_post(w, pre, 0.0)
+            if post.fast is not None:
+                dw = jnp.where(s_pre, rule.on_pre(w, 0.0, post.fast[:, None]), 0.0) + dw
+            weights = jnp.clip(w + dw, rule.w_min, rule.w_max)
             touched = dataclasses.replace(touched, weights=weights, post=post)
             return (others, touched, inhibition, pre), (own_spikes, current[0, -1])
 
@@ -354,7 +362,7 @@ class Event(Online):
             theta=learned.theta.at[pending.index].get(mode="fill", fill_value=jnp.inf),
             gains=gains.at[pending.index].get(mode="fill", fill_value=1.0),
             membranes=neuron.init((1, capacity)),
-            post=jnp.zeros(capacity, dtype),
+            post=plasticity.at_rest(rule, (capacity,)),
             spikes=jnp.zeros((1, capacity + 1), bool),
         )
         others = Others(
@@ -440,12 +448,23 @@ def unsettled_columns(network: Network, weights: Array) -> Array:
     return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
 
 
+def moves_silent(network: Network) -> str | None:
+    """Whether the rule moves the weights of a neuron that has not fired, in a line; None if it does not."""
+    weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
+    if np.all(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) == 0):
+        return None
+    name = type(network.rule).__name__
+    return f"{name} moves weights at a presynaptic spike although the postsynaptic neuron has not fired"
+
+
 def refusal(network: Network) -> str | None:
     """Why this engine cannot train a network, in a line; None if it can."""
-    weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
-    if np.any(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) != 0):
-        name = type(network.rule).__name__
-        return f"{name} moves weights at a presynaptic spike although the postsynaptic neuron has not fired"
+    if network.longest_delay:
+        return "its synapses have delays"
+    if not isinstance(network.synapse, Delta):
+        return f"{type(network.synapse).__name__} synapses have a state of their own"
+    if moves_silent(network):
+        return moves_silent(network)
     silent = jnp.zeros((1, 2), bool)
     state = network.inhibition.init(silent.shape)
     for _ in range(5):

@@ -17,7 +17,9 @@ class Frozen:
     w_min: Array | float  # mV: no weight is below
     w_max: float = float("inf")
     pre_trace: Trace = Trace()
-    post_trace: Trace = Trace()
+    post_trace = None
+    slow_trace = None
+    unpaired = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """Nothing."""

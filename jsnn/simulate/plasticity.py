@@ -1,4 +1,7 @@
-"""From two elementwise functions to a weight change: the sum over synapses' two events, reduced over a batch."""
+"""From two elementwise functions to a weight change: the sum over synapses' two events, reduced over a batch.
+
+And what engines share beside it: how postsynaptic traces move, and what silent inputs learn.
+"""
 
 from typing import assert_never
 
@@ -6,7 +9,46 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jsnn.pytree import node
 from jsnn.types import Reduction, Rule
+
+
+@node
+class PostTraces:
+    """The traces of postsynaptic neurons, `float32[..., n_neurons]`; None where a rule has none."""
+
+    fast: Array | None
+    slow: Array | None
+
+
+def at_rest(rule: Rule, shape: tuple[int, ...]) -> PostTraces:
+    """The traces at the start of a presentation."""
+    return PostTraces(
+        fast=None if rule.post_trace is None else jnp.zeros(shape),
+        slow=None if rule.slow_trace is None else jnp.zeros(shape),
+    )
+
+
+def after(rule: Rule, traces: PostTraces, spikes: Array, dt: Array | float) -> tuple[PostTraces, Array]:
+    """The traces with this step's `spikes` (bool) in them, and the sizes of these spikes."""
+    fast, slow, size = traces.fast, traces.slow, spikes.astype(float)
+    if rule.post_trace is not None and traces.fast is not None:
+        fast = rule.post_trace.step(traces.fast, spikes, dt)
+    if rule.slow_trace is not None and traces.slow is not None:
+        size = size * rule.slow_trace.decay(traces.slow, dt)
+        slow = rule.slow_trace.step(traces.slow, spikes, dt)
+    return PostTraces(fast=fast, slow=slow), size
+
+
+def unheard(rule: Rule, w: Array, n_spikes: Array) -> Array:
+    """Weights `[n_pre, n_post]`, within their bounds, after `n_spikes` [n_post] of each neuron while all inputs were
+    silent.
+    """
+
+    def spike(k, w):
+        return jnp.where(k < n_spikes, jnp.clip(w + rule.on_post(w, 0.0, 0.0), rule.w_min, rule.w_max), w)
+
+    return jax.lax.fori_loop(0, jnp.max(n_spikes).astype(int), spike, w)
 
 
 def pairs(left: Array, right: Array, reduction: Reduction, n_valid: Array, n_fired: Array) -> Array:
@@ -38,37 +80,35 @@ def change(
     rule: Rule,
     w: Array,
     s_pre: Array,
-    s_post: Array,
+    size: Array,
     pre: Array,
-    post: Array,
+    post: Array | None,
     reduction: Reduction,
     n_valid: Array,
     n_fired: Array,
 ) -> Array:
     """The weight change of one step, before the bounds: `float32[n_pre, n_post]`.
 
-    For one presentation it is dw[i, j] = s_pre[i] on_pre(w[i, j], post[j]) + s_post[j] on_post(w[i, j], pre[i]).
+    For one presentation it is dw[i, j] = s_pre[i] on_pre(w[i, j], post[j]) + size[j] on_post(w[i, j], pre[i]).
     As both functions are affine in the trace they read, on_pre(w, y) = a(w) + y b(w), their sum over a batch is
     a(w) sum_b s_pre + b(w) sum_b s_pre post, which needs one matrix product and no array of batch x n_pre x n_post.
     The post event is skipped in steps in which no neuron fires.
     """
-    s_pre, s_post = s_pre.astype(w.dtype), s_post.astype(w.dtype)
+    s_pre, size = s_pre.astype(w.dtype), size.astype(w.dtype)
 
     def reduced(left, right):
         return pairs(left, right, reduction, n_valid, n_fired)
 
-    n_pre = reduced(s_pre, jnp.ones_like(post[:, :1]))
-    pre_pairs = reduced(s_pre, post)
-    n_post = reduced(jnp.ones_like(pre[:, :1]), s_post)
-    shape = (pre.shape[1], post.shape[1])
+    n_post = reduced(jnp.ones_like(pre[:, :1]), size)
+    shape = w.shape
     if pre.shape[0] == 1:
-        post_pairs = reduced(pre, s_post)
+        post_pairs = reduced(pre, size)
     else:
-        post_pairs = jax.lax.cond(jnp.any(s_post > 0), lambda: reduced(pre, s_post), lambda: jnp.zeros(shape, w.dtype))
-    at_pre, at_post = rule.on_pre(w, 0.0, 0.0), rule.on_post(w, 0.0, 0.0)
-    return (
-        at_pre * n_pre
-        + (rule.on_pre(w, 0.0, 1.0) - at_pre) * pre_pairs
-        + at_post * n_post
-        + (rule.on_post(w, 1.0, 0.0) - at_post) * post_pairs
-    )
+        post_pairs = jax.lax.cond(jnp.any(size > 0), lambda: reduced(pre, size), lambda: jnp.zeros(shape, w.dtype))
+    at_post = rule.on_post(w, 0.0, 0.0)
+    dw = at_post * n_post + (rule.on_post(w, 1.0, 0.0) - at_post) * post_pairs
+    if post is None:
+        return dw
+    at_pre = rule.on_pre(w, 0.0, 0.0)
+    n_pre, pre_pairs = reduced(s_pre, jnp.ones_like(post[:, :1])), reduced(s_pre, post)
+    return at_pre * n_pre + (rule.on_pre(w, 0.0, 1.0) - at_pre) * pre_pairs + dw

@@ -13,7 +13,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.network import Learned, Network
-from jsnn.simulate import Online
+from jsnn.simulate import Online, plasticity
+
+
+def refusal(network: Network) -> str | None:
+    """Why this engine cannot train a network, in a line; None if it can."""
+    return "its synapses have delays" if network.longest_delay else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,21 +67,25 @@ class Sparse(Online):
                 theta = theta + adaptation.theta_plus * (was_reset[0] & valid[0])
             fired = fast.spikes[0]
             pre = rule.pre_trace.step(pre, s_pre, dt)
-            post = rule.post_trace.step(post, fired, dt)
+            post, size = plasticity.after(rule, post, fired, dt)
 
             def neuron_fired(carry):
                 weights, left = carry
                 j = jnp.argmax(left)
                 w = jax.lax.dynamic_slice(weights, (0, j), (n_active, 1))[:, 0]
-                w = clipped(w + jnp.where(s_pre, rule.on_pre(w, 0.0, post[j]), 0.0) + rule.on_post(w, pre, 0.0))
+                dw = size[j] * rule.on_post(w, pre, 0.0)
+                if post.fast is not None:
+                    dw = dw + jnp.where(s_pre, rule.on_pre(w, 0.0, post.fast[j]), 0.0)
+                w = clipped(w + dw)
                 return jax.lax.dynamic_update_slice(weights, w[:, None], (0, j)), left.at[j].set(False)
 
             def input_fired(k, carry):
                 weights, drive = carry
                 i = firing[k]
                 w = jax.lax.dynamic_slice(weights, (i, 0), (1, drive.size))[0]
-                w = jnp.where(fired, w, clipped(w + rule.on_pre(w, 0.0, post)))  # those that fired are done
-                weights = jax.lax.dynamic_update_slice(weights, w[None], (i, 0))
+                if post.fast is not None:
+                    w = jnp.where(fired, w, clipped(w + rule.on_pre(w, 0.0, post.fast)))  # those that fired are done
+                    weights = jax.lax.dynamic_update_slice(weights, w[None], (i, 0))
                 return weights, drive + jax.lax.dynamic_slice(weights, (i, 0), (1, drive.size))[0]
 
             weights = jax.lax.while_loop(lambda c: jnp.any(c[1]), neuron_fired, (weights, fired))[0]
@@ -90,7 +99,7 @@ class Sparse(Online):
             network.reset(1),
             jnp.zeros_like(learned.theta),
             jnp.zeros(n_active, weights.dtype),
-            jnp.zeros_like(learned.theta),
+            plasticity.at_rest(rule, learned.theta.shape),
         )
         steps = raster, jnp.arange(n_steps), network.chance(keys[0], n_steps, 1)
         # The first step also brings weights into their bounds that have no part in it; nothing drives the network yet.
@@ -103,6 +112,10 @@ class Sparse(Online):
 
         if adaptation is not None:
             theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), n_steps * dt)
-        whole = clipped(learned.weights).at[active[0]].set(weights, mode="drop")
+        whole = clipped(learned.weights)
+        if rule.unpaired:
+            whole = plasticity.unheard(rule, whole, counts)
+        whole = whole.at[active[0]].set(weights, mode="drop")
         scale = network.rescaled(learned.scale, counts, valid[0].astype(theta.dtype))
-        return Learned(weights=network.normalise(whole), theta=theta, scale=scale), memo, counts[None]
+        learned = dataclasses.replace(learned, weights=network.normalise(whole), theta=theta, scale=scale)
+        return learned, memo, counts[None]

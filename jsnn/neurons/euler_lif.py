@@ -1,0 +1,58 @@
+"""The leaky integrate-and-fire neuron as Diehl & Cook simulate it."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.adaptation import AdaptiveThreshold
+from jsnn.neurons import membrane
+from jsnn.neurons.membrane import Membrane
+from jsnn.pytree import node
+from jsnn.ranges import Finite, NonNegative, Positive
+
+
+@node
+class EulerLIF:
+    """Leaky integrate and fire under a synaptic current I (mV: in units of the leak conductance), integrated by the
+    forward Euler method (Diehl & Cook 2015, §2.1, eq. 1):
+
+        v <- v + dt / tau_m * (v_rest - v + I)
+
+    A spike where v >= v_threshold + theta, then v <- v_reset. The membrane is held there until `refractory` ms after
+    the spike; input that arrives meanwhile acts afterwards as far as its conductance is still open.
+
+    The defaults are their excitatory neurons. theta starts at 20 mV above a threshold of -72 mV, below rest: a neuron
+    that stays silent sinks until it fires (Diehl's released code; the paper has the sum, -52 mV).
+    """
+
+    tau_m: Positive = 100.0  # ms, membrane time constant
+    v_rest: Finite = -65.0  # mV
+    v_threshold: Finite = -72.0  # mV, without theta
+    v_reset: Finite = -65.0  # mV
+    refractory: NonNegative = 5.0  # ms
+    adaptation: AdaptiveThreshold | None = AdaptiveThreshold(theta_0=20.0)
+
+    def init(self, shape: tuple[int, ...]) -> Membrane:
+        """Membranes at the start of a presentation."""
+        return membrane.at(self.v_rest, shape)
+
+    def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
+        """None."""
+        del key, shape
+        return ()
+
+    def integrate(
+        self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
+    ) -> tuple[Membrane, Array]:
+        """One step; see `jsnn.types.Neuron`. The time after which the step ends counts: a neuron whose refractory
+        period ends with it moves.
+        """
+        del noise
+        after = Membrane(v=state.v, refractory=state.refractory - dt)
+        held = membrane.is_refractory(after, dt)
+        v = jnp.where(held, state.v, state.v + dt / self.tau_m * (self.v_rest - state.v + current))
+        excess = jnp.where(held, -jnp.inf, v - (self.v_threshold + theta))
+        return Membrane(v=v, refractory=after.refractory), excess
+
+    def fire(self, state: Membrane, spikes: Array) -> Membrane:
+        """Reset and refractoriness."""
+        return membrane.reset(state, spikes, self.v_reset, self.refractory)

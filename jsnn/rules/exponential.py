@@ -1,0 +1,38 @@
+"""Diehl & Cook's second rule: STDP with exponential weight dependence."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.ranges import Finite, NonNegative, Real
+from jsnn.trace import Trace
+
+
+@node
+class Exponential:
+    """Learns at postsynaptic spikes alone (Diehl & Cook 2015, §2.3, eq. 4):
+
+        at a postsynaptic spike   dw = eta_post * (pre * exp(-beta w) - x_tar * exp(-beta (w_max - w)))
+
+    The paper does not print beta and x_tar. 3 is the beta of Querlioz et al. (2013), whose rule this is; x_tar as in
+    the power law.
+    """
+
+    eta_post: NonNegative = 1e-2
+    x_tar: NonNegative = 0.4  # of depression, in units of the trace
+    beta: NonNegative = 3.0  # strength of the weight dependence, 1/mV
+    w_min: Real = 0.0
+    w_max: Finite = 1.0
+    pre_trace: Trace = Trace(additive=True)
+    post_trace = None
+    slow_trace = None
+    unpaired = True
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """Nothing."""
+        return jnp.zeros_like(w)
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """dw at a postsynaptic spike."""
+        growth, decline = jnp.exp(-self.beta * w), jnp.exp(-self.beta * (self.w_max - w))
+        return self.eta_post * (pre * growth - self.x_tar * decline)

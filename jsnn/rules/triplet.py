@@ -1,0 +1,37 @@
+"""Diehl & Cook's fourth rule: triplet STDP."""
+
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.ranges import NonNegative, Real
+from jsnn.trace import Trace
+
+
+@node
+class Triplet:
+    """The minimal triplet rule with nearest-spike traces (Pfister & Gerstner 2006, eq. 3 and 4 with A2+ = A3- = 0; the
+    rule of Diehl & Cook's released code):
+
+        at a presynaptic spike    dw = -eta_pre * post
+        at a postsynaptic spike   dw = +eta_post * pre * slow
+
+    `slow` is the slow trace of the postsynaptic neuron *before* this spike: its first spike in a presentation changes
+    nothing. There is no weight dependence, so the columns have to be normalised.
+    """
+
+    eta_pre: NonNegative = 1e-4
+    eta_post: NonNegative = 1e-2
+    w_min: Real = 0.0
+    w_max: Real = 1.0
+    pre_trace: Trace = Trace()
+    post_trace: Trace = Trace()
+    slow_trace: Trace = Trace(tau=40.0)
+    unpaired = False
+
+    def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """dw at a presynaptic spike."""
+        return -self.eta_pre * post
+
+    def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
+        """dw at a postsynaptic spike of size 1 (see `jsnn.types.Rule.slow_trace`)."""
+        return self.eta_post * pre

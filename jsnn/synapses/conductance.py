@@ -1,0 +1,52 @@
+"""Conductances with reversal potentials."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.pytree import node
+from jsnn.ranges import Finite, Positive
+
+
+@node
+class Conductances:
+    """In units of the leak conductance, each `float32[..., n_neurons]`."""
+
+    excitatory: Array
+    inhibitory: Array
+
+
+@node
+class Conductance:
+    """Every spike opens a conductance, which closes exponentially (Diehl & Cook 2015, §2.1, eq. 1 and 2):
+
+        tau_e dg_e/dt = -g_e,   tau_i dg_i/dt = -g_i,   g <- g + w at a spike
+        I = g_e (e_excitatory - v) + g_i (e_inhibitory - v)
+
+    Weights are numbers: conductances in units of the leak's, so that I is in mV and belongs on the right of
+    tau_m dv/dt = v_rest - v + I (`jsnn.neurons.EulerLIF`).
+
+    Integrated by the forward Euler method, as in the published simulation: in a step of dt the current is that of the
+    conductances at its beginning, and they lose the share dt / tau. At dt = 0.5 ms and tau_e = 1 ms that is a half,
+    where the equation itself would leave exp(-0.5) = 0.61; the charge of a spike, tau w, is the same as the equation's.
+    dt has to be shorter than both time constants.
+    """
+
+    tau_excitatory: Positive = 1.0  # ms
+    tau_inhibitory: Positive = 2.0  # ms
+    e_excitatory: Finite = 0.0  # mV, reversal potential
+    e_inhibitory: Finite = -100.0  # mV, reversal potential
+
+    def init(self, shape: tuple[int, ...]) -> Conductances:
+        """All closed."""
+        return Conductances(excitatory=jnp.zeros(shape), inhibitory=jnp.zeros(shape))
+
+    def step(
+        self, state: Conductances, excitation: Array, inhibition: Array | float, v: Array, dt: Array | float
+    ) -> tuple[Conductances, Array]:
+        """The current (mV) of the conductances with what arrives, and what is left of them after the step."""
+        g_e, g_i = state.excitatory + excitation, state.inhibitory - inhibition
+        current = g_e * (self.e_excitatory - v) + g_i * (self.e_inhibitory - v)
+        left = Conductances(
+            excitatory=g_e * (1.0 - dt / self.tau_excitatory), inhibitory=g_i * (1.0 - dt / self.tau_inhibitory)
+        )
+        return left, current

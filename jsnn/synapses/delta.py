@@ -1,0 +1,22 @@
+"""Current pulses."""
+
+from jax import Array
+
+from jsnn.pytree import node
+
+
+@node
+class Delta:
+    """Every spike moves the membrane by its weight, at once and whatever the potential: the current-based networks."""
+
+    def init(self, shape: tuple[int, ...]) -> tuple[()]:
+        """No state."""
+        del shape
+        return ()
+
+    def step(
+        self, state: tuple[()], excitation: Array, inhibition: Array | float, v: Array, dt: Array | float
+    ) -> tuple[tuple[()], Array]:
+        """The sum of what arrives."""
+        del v, dt
+        return state, excitation + inhibition
