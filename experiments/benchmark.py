@@ -122,7 +122,7 @@ def order_of(case: Case, folder: Path, seconds: float, first: bool) -> dict[str,
         "seconds": seconds,
         "folder": str(folder),
         "images": str(folder / "images.npy"),
-        "learned": str(folder / name) if case.kind in ("two_layer", "three_layer") else None,
+        "learned": str(folder / name) if case.kind in ("two_layer", "three_layer", "conductance") else None,
     }
 
 

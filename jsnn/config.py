@@ -67,7 +67,7 @@ class RunConfig:
     readout: typing.Literal["all_activity", "proportion_weighting", "naive_bayes", "linear", "accumulated"] = (
         "all_activity"
     )
-    engine: typing.Literal["auto", "event", "sparse", "dense"] = "auto"  # "auto": the faster one, measured
+    engine: typing.Literal["auto", "event", "ahead", "sparse", "dense"] = "auto"  # "auto": the faster one, measured
     grid: typing.Literal["auto", "map", "vmap"] | Count = "auto"  # trials of a device: one by one, all, or so many
     curve_points: Count = 20  # an epoch; between two of them a run can be interrupted
     checkpoint_seconds: NonNegative = 30.0  # at least so long between two checkpoints

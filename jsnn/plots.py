@@ -297,6 +297,32 @@ def presentation(
 
 
 @mpl.rc_context(STYLE)
+def voltages(runs: Mapping[str, tuple[ArrayLike, ArrayLike]], dt: float, other: str = "Brian2") -> Figure:
+    """The same presentation by two simulators: a row a case, of the membranes [T, n] (mV) by jsnn after each step, and
+    by the other before each.
+
+    Left the neuron that moves most, by both; right the largest difference of all neurons.
+    """
+    figure = Figure(figsize=(9.0, 1.6 * len(runs) + 0.8), layout="constrained")
+    panels = figure.subplots(len(runs), 2, sharex=True, squeeze=False, width_ratios=(1.6, 1.0))
+    for (left, right), (name, (mine, theirs)) in zip(panels, runs.items(), strict=True):
+        mine, theirs = np.asarray(mine, float)[:-1], np.asarray(theirs, float)[1:]
+        if mine.shape != theirs.shape or mine.ndim != 2:
+            raise InputError(f"{name}: {mine.shape}, {theirs.shape}: expected two membranes [T, n]")
+        time, neuron = np.arange(len(mine)) * dt, int(np.argmax(np.ptp(mine, axis=0)))
+        left.plot(time, theirs[:, neuron], color=ACCENT, linewidth=2.6, alpha=0.45, label=other)
+        left.plot(time, mine[:, neuron], color=INK, linewidth=0.8, label="jsnn")
+        left.set(ylabel="v (mV)", xlim=(0, time[-1]))
+        left.set_title(f"{name.replace('_', ' ')}, neuron {neuron}", loc="left")
+        right.plot(time, np.maximum(np.abs(mine - theirs).max(axis=1), 1e-16), color=INK, linewidth=0.8)
+        right.set(yscale="log", ylim=(1e-16, 1e2), ylabel="apart (mV)")
+    panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, fontsize=8.5)
+    for axes in panels[-1]:
+        axes.set_xlabel("time (ms)")
+    return _titled(figure, f"One image by jsnn and by {other}")
+
+
+@mpl.rc_context(STYLE)
 def confusion_matrix(confusion: ArrayLike, accuracy: float, title: str = "Confusion matrix") -> Figure:
     """Which class is taken for which: rows true, columns predicted, the last one for "no answer".
 

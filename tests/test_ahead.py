@@ -42,6 +42,8 @@ def case(choice, seed):
     network = dataclasses.replace(
         network, synapse=choice["synapse"], inhibition=inhibition, longest_delay=choice["delay"]
     )
+    if network.neuron.__class__ is EulerLIF and choice["synapse"] == Delta():
+        network = dataclasses.replace(network, gain=float(network.neuron.tau_m))  # a pulse lasts one step
     delay = network.init(jax.random.key(seed)).delay
     return network, dataclasses.replace(learned, delay=delay), rasters
 

@@ -10,7 +10,7 @@ class Case:
     """What is measured, and beside whom."""
 
     name: str
-    kind: str  # two_layer, three_layer, stdp (neuroSush's shape), grid (of one network), study (the 36 cells)
+    kind: str  # two_layer, three_layer, conductance, stdp (neuroSush's), grid (of one network), study (36 cells)
     rival: str
     n: int = 100  # neurons
     steps: int = 250  # of a presentation; of 1 ms
@@ -33,13 +33,18 @@ class Case:
     @property
     def shape(self) -> str:
         """The case in a few words."""
-        layers = "-".join(["784", *[str(self.n)] * (2 if self.kind == "three_layer" else 1)])
+        layers = "-".join(["784", *[str(self.n)] * (2 if self.kind in ("three_layer", "conductance") else 1)])
         trials = {"grid": f", {self.seeds} trials", "study": f", 36 cells x {self.seeds} seeds"}.get(self.kind, "")
         return f"{layers}, T={self.steps}, batch {self.batch}{trials}{'' if self.learning else ', frozen'}"
 
 
 STDP = "soft-bound STDP at 5 % input, 5 winners a step; neuroSush normalises each step, jsnn each 250 steps"
 EXAMPLE = "64 images at once; BindsNET one at a time, as its example does"
+DIEHL_COOK = "configs/diehl_cook/published.toml at dt = 0.5 ms, triplet rule, without repeats; Brian2 in one run()"
+PUBLISHED = Case(
+    "conductance-n400", "conductance", "brian2", n=400, steps=1000, intensity=63.75, block=64, pass_images=128,
+    burn_in=256, check=2, note=DIEHL_COOK,
+)  # fmt: skip
 FROZEN = Case(
     "frozen-n6400-b64", "two_layer", "bindsnet", n=6400, learning=False, block=64, pass_images=1024, rival_batch=64
 )
@@ -52,6 +57,8 @@ CASES = (
     Case("stdp-784x400", "stdp", "neurosush", n=400, block=16, note=STDP),
     Case("stdp-784x400-b32", "stdp", "neurosush", n=400, batch=32, block=128, note=f"{STDP}; steps of the whole batch"),
     *(Case(f"layers-h{n}", "three_layer", "ngclearn", n=n, steps=200, intensity=63.75) for n in (100, 400)),
+    PUBLISHED,
+    dataclasses.replace(PUBLISHED, name="conductance-n6400", n=6400, check=0),
     dataclasses.replace(FROZEN, name="frozen-n6400", rival_batch=1, note=EXAMPLE),
     FROZEN,
     Case("study-36x5", "study", ALONE, steps=50, batch=32, seeds=5, note="configs/matrix.toml"),

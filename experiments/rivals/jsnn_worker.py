@@ -33,6 +33,10 @@ def trial_of(case: dict[str, Any]) -> Trial:
     """The network of the case: that of configs/headline.toml in another size, or neuroSush's."""
     if case["kind"] == "stdp":
         return stdp(case)
+    if case["kind"] == "conductance":
+        path = CONFIGS / "diehl_cook" / "published.toml"
+        settings = [f"network.n_neurons={case['n']}", 'matrix.rule=["triplet"]', "run.again=none"]
+        return config.load(path, settings).entries[0].trial
     settings = {"network.n_neurons": case["n"], "run.n_steps": case["steps"], "run.batch_size": case["batch"]}
     settings["encoder.poisson.intensity"] = case["intensity"]
     settings["network.lockstep"] = "false"
@@ -85,7 +89,8 @@ class Run:
         batch, n = self.case["batch"], max(1, self.case["block"] // self.case["batch"])
         shape = n, batch, self.case["steps"], 784
         active = jnp.broadcast_to(jnp.arange(784, dtype=jnp.int32), (n, batch, 784))
-        return Rasters(active=active, spikes=jax.random.bernoulli(jax.random.key(0), self.case["input_rate"], shape))
+        spikes = jax.random.bernoulli(jax.random.key(0), self.case["input_rate"], shape)
+        return Rasters(active=active, spikes=spikes, pixels=jnp.ones(active.shape))
 
     def index(self, batch: int, most: int | None = None) -> jax.Array:
         """Which images are shown next, int32[n_batches, batch]; at most `most` of them."""
@@ -132,9 +137,10 @@ class Run:
         if start is None:
             while self.first < self.case["burn_in"]:
                 self.block()
-            np.savez(self.case["learned"], weights=self.learned.weights, theta=self.learned.theta)
+            known = {name: x for name, x in vars(self.learned).items() if x is not None}
+            np.savez(self.case["learned"], **known)  # pyright: ignore[reportArgumentType]
         else:
-            self.learned = Learned(weights=jnp.asarray(start["weights"]), theta=jnp.asarray(start["theta"]))
+            self.learned = Learned(**{name: jnp.asarray(x) for name, x in start.items()})
         self.first = self.case["burn_in"]
 
     def totals(self) -> dict[str, float]:
@@ -145,7 +151,7 @@ class Run:
         n_active = float(jnp.sum(self.rasters.active < 784)) / presentations
         spikes_in, spikes_out = float(jnp.sum(self.rasters.spikes)), float(jnp.sum(self.counts))
         events = spikes_in * n + (spikes_out * n_active if case["learning"] else 0.0)
-        updates = presentations * case["steps"] * n * (2 if case["kind"] == "three_layer" else 1)
+        updates = presentations * case["steps"] * n * (2 if case["kind"] in ("three_layer", "conductance") else 1)
         return {
             "input_spikes": spikes_in / units,
             "output_spikes": spikes_out / units,
@@ -293,7 +299,7 @@ def main() -> None:
         run.block() if case["learning"] else run.answer()
         more = run.totals() | machine(784 * case["n"]) | {"engine": str(engine)}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if case["kind"] in ("two_layer", "three_layer") and case["learning"] and case["check"]:
+    if case["kind"] in ("two_layer", "three_layer", "conductance") and case["learning"] and case["check"]:
         more |= run.agreement(max(case["check"], case["batch"]))
     clock.report(per_second=per_second, peak_gib=peak, **more, **environment())
 

@@ -1,0 +1,223 @@
+"""The network of Diehl & Cook (2015) by jsnn and by Brian2, on the same input spikes, step by step.
+
+  python experiments/compare.py --python /tmp/brian2/bin/python --data-dir ~/mnist --out checkpoints/brian2
+
+Brian2 runs in an environment of its own: pip install 'brian2==2.9.0' 'numpy<2.4' 'setuptools<81' cython. A layer is
+trained for a while by jsnn; then both simulate the same images from its weights, thresholds and delays, in float64:
+
+  frozen      nothing is learned
+  power_law   the rule that learns at postsynaptic spikes alone
+  triplet     the rule of the published code
+  continued   triplet, and Brian2 carries membranes, conductances and traces from image to image, as the published code
+              does, where jsnn starts them afresh
+
+Writes DIR/results.jsonl, a line a case, and DIR/figures/voltages.png.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from console import command, prepare_jax
+
+from jsnn.errors import InputError
+
+WORKER = Path(__file__).parent / "rivals" / "brian2_worker.py"
+DT, SHOWN, REST = 0.5, 700, 300  # ms; steps of an image and after it
+LONGEST = 20  # steps, the longest delay: 10 ms
+CASES: dict[str, dict[str, Any]] = {
+    "frozen": {"rule": "triplet", "eta_pre": 0.0, "eta_post": 0.0, "reset": True},
+    "power_law": {"rule": "power_law", "eta_post": 0.01, "x_tar": 0.4, "mu": 0.2, "reset": True},
+    "triplet": {"rule": "triplet", "eta_pre": 1e-4, "eta_post": 0.01, "reset": True},
+    "continued": {"rule": "triplet", "eta_pre": 1e-4, "eta_post": 0.01, "reset": False},
+}
+
+
+def network(n: int, rule: str, **numbers: float) -> Any:
+    """The published network, with one of its rules."""
+    import dataclasses
+
+    from jsnn.adaptation import AdaptiveThreshold
+    from jsnn.inhibition import INHIBITIONS
+    from jsnn.network import Network
+    from jsnn.neurons import EulerLIF
+    from jsnn.rules import RULES
+    from jsnn.synapses import Conductance
+
+    return Network(
+        n_neurons=n,
+        neuron=EulerLIF(adaptation=AdaptiveThreshold(theta_0=20.0, clock="step")),
+        rule=dataclasses.replace(RULES[rule], **numbers),  # pyright: ignore[reportArgumentType]
+        synapse=Conductance(),
+        inhibition=INHIBITIONS["conductance_layer"],
+        tie_break="none",
+        longest_delay=LONGEST,
+        norm=78.0,
+    )
+
+
+def inputs_of(images: Any, seed: int) -> Any:
+    """Input spikes bool[n_images, steps, n_input] of images, each with its rest."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jsnn.encoders import Poisson
+
+    def one(key, image):
+        return Poisson(intensity=63.75).encode(key, image / 255.0, SHOWN, DT)
+
+    keys = jax.random.split(jax.random.key(seed), len(images))
+    spikes = jax.jit(jax.vmap(one))(keys, jnp.asarray(images, float))
+    return np.pad(np.asarray(spikes), ((0, 0), (0, REST), (0, 0)))
+
+
+def trained(n: int, spikes: Any, seed: int) -> Any:
+    """The layer after these presentations, each first shown from rest."""
+    import jax
+    import jax.numpy as jnp
+
+    from jsnn.simulate.ahead import Ahead
+    from jsnn.simulate.dense import Dense
+
+    net, engine = network(n, "power_law"), Ahead(capacity=16, larger=Ahead(capacity=n, larger=Dense()))
+
+    @jax.jit
+    def learn(learned, spikes):
+        def show(carry, raster):
+            active = jnp.arange(raster.shape[1], dtype=jnp.int32)[None]
+            key = jax.random.key(0)[None]
+            learned, memo = carry
+            some = raster[None], active, jnp.ones(1, bool), DT, key
+            return engine.present(net, learned, memo, *some)[:2], ()
+
+        return jax.lax.scan(show, (learned, engine.start(net, learned)), spikes)[0][0]
+
+    return learn(net.init(jax.random.key(seed)), jnp.asarray(spikes))
+
+
+def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
+    """The case by jsnn's dense engine: `spikes` and `v` [n_images, steps, n], `theta` [n_images, n] after each image.
+
+    The normalisation is Brian2's: it comes after each image here, before each there.
+    """
+    import dataclasses
+
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jsnn.simulate import dense
+
+    rule = {k: v for k, v in case.items() if k in ("eta_pre", "eta_post", "x_tar", "mu")}
+    net = network(learned.theta.size, case["rule"], **rule)
+    learned = dataclasses.replace(learned, weights=net.normalise(learned.weights))
+    present, key = jax.jit(dense.present), jax.random.key(0)  # nothing is random in these networks
+    found: dict[str, list[Any]] = {"spikes": [], "v": [], "theta": []}
+    for raster in spikes:
+        learned, _, recording = present(net, learned, jnp.asarray(raster)[:, None], jnp.ones(1, bool), DT, key)
+        for name, value in (("spikes", recording.spikes), ("v", recording.v), ("theta", learned.theta[None, None])):
+            found[name].append(np.asarray(value)[:, 0])
+    found["theta"] = [theta[0] for theta in found["theta"]]
+    return {name: np.stack(values) for name, values in found.items()}
+
+
+def theirs(case: dict[str, Any], python: str, learned: Any, spikes: Any, cache: Path) -> dict[str, Any]:
+    """The case by Brian2. Raises InputError if it cannot be run."""
+    import numpy as np
+
+    n = learned.theta.size
+    given, written = cache / "given.npz", cache / "written.npz"
+    np.savez(
+        given, spikes=spikes, weights=np.asarray(learned.weights), delay=np.asarray(learned.delay, int),
+        theta=np.asarray(learned.theta),
+    )  # fmt: skip
+    whole = {"mode": "compare", "file": str(given), "out": str(written), "record": list(range(n)), "normalise": 78.0}
+    try:
+        done = subprocess.run(
+            [python, str(WORKER), json.dumps(whole | case)], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise InputError(f"--python {python}: {error.strerror}") from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise InputError(f"--python {python}: Brian2 did not run: {last}")
+    with np.load(written) as file:
+        out = dict(file)
+    raster = np.zeros((len(spikes) * spikes.shape[1], n), bool)
+    raster[out["exc_t"], out["exc_i"]] = True
+    return {
+        "spikes": raster.reshape(*spikes.shape[:2], n),
+        "v": out["v_exc"].T.reshape(*spikes.shape[:2], n),  # before each step: what the step before has left
+        "theta": out["theta_after"],
+    }
+
+
+def difference(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """How far the two simulations are apart."""
+    import numpy as np
+
+    unlike = np.any(mine["spikes"] != other["spikes"], axis=(1, 2))
+    step = np.argwhere(np.any(mine["spikes"] != other["spikes"], axis=2))
+    apart = np.abs(mine["v"][:, :-1] - other["v"][:, 1:])
+    both = mine["spikes"] & other["spikes"]
+    return {
+        "spikes": int(mine["spikes"].sum()),
+        "spikes_brian2": int(other["spikes"].sum()),
+        "spikes_in_the_same_step": int(both.sum()),
+        "images_spike_for_spike": int(np.sum(~unlike)),
+        "images": len(unlike),
+        "first_difference": [int(x) for x in step[0]] if len(step) else None,  # image, step
+        "largest_difference_mV": float(apart.max()),
+        "median_difference_mV": float(np.median(apart)),
+        "largest_difference_theta_mV": float(np.abs(mine["theta"] - other["theta"]).max()),
+        "same_counts": float(np.mean(mine["spikes"].sum(axis=1) == other["spikes"].sum(axis=1))),
+    }
+
+
+def main() -> None:
+    """Parse, train, compare, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", required=True, metavar="PATH", help="the Python of an environment with Brian2")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of MNIST")
+    parser.add_argument("--out", type=Path, default=Path("checkpoints/brian2"), metavar="DIR")
+    parser.add_argument("--neurons", type=int, default=100, metavar="N")
+    parser.add_argument("--images", type=int, default=10, metavar="N", help="that are compared")
+    parser.add_argument(
+        "--burn-in", type=int, default=1000, metavar="N", help="images that the layer has learned before"
+    )
+    arguments = parser.parse_args()
+    prepare_jax()
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from jsnn import data, plots, records, results
+
+    dataset = data.load("mnist" if arguments.data_dir else "mnist_excerpt", arguments.data_dir)
+    n_burn = min(arguments.burn_in, len(dataset.train_images))
+    learned = trained(arguments.neurons, inputs_of(dataset.train_images[:n_burn], seed=0), seed=0)
+    spikes = inputs_of(dataset.test_images[: arguments.images], seed=1)
+    lines, runs = [], {}
+    with jax.enable_x64(True), tempfile.TemporaryDirectory() as cache:
+        start = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), None if x.dtype == jnp.uint8 else float), learned)
+        for name, case in CASES.items():
+            runs[name] = ours(case, start, spikes), theirs(case, arguments.python, start, spikes, Path(cache))
+            found = difference(*runs[name])
+            lines.append({"case": name, "n_neurons": arguments.neurons, **case, **found, **records.environment()})
+            print(
+                f"{name:10s} {found['spikes']} spikes, {found['spikes_brian2']} by Brian2, "
+                f"{found['spikes_in_the_same_step']} in the same step; {found['images_spike_for_spike']} of "
+                f"{found['images']} images spike for spike; v apart by {found['largest_difference_mV']:.1e} mV at most",
+                flush=True,
+            )
+    results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    figure = plots.voltages({name: (mine["v"][0], other["v"][0]) for name, (mine, other) in runs.items()}, DT)
+    print(plots.save(figure, arguments.out / "figures" / "voltages.png"))
+
+
+if __name__ == "__main__":
+    command(main)
