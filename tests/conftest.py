@@ -12,3 +12,10 @@ from hypothesis import settings
 
 settings.register_profile("jsnn", max_examples=25, deadline=None, derandomize=True, database=None)
 settings.load_profile("jsnn")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the module whose fixtures are dear. Tests run in two processes (pyproject.toml), each of which starts
+    with half of them; who has finished takes some of the other's last ones, and would make their fixtures once more.
+    """
+    items.sort(key=lambda item: item.path.stem != "test_survival")
