@@ -94,8 +94,8 @@ def test_engine_is_the_reference(choice):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 6))
 @pytest.mark.parametrize("choice", pairwise(FACTORS, seed=1), ids=label)
+@pytest.mark.parametrize("seed", range(2, 6))  # one after the other, of the same compiled program
 def test_engine_is_the_reference_again(choice, seed):
     compare(choice, seed)
 
