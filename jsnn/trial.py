@@ -125,7 +125,7 @@ def until_answered(
     def show(carry):
         k, state, spikes, _, _ = carry
         state, counts = present(state, spikes)
-        more = (jnp.sum(counts) < again.min_spikes) & (k < again.at_most) & jnp.any(pixels > 0)
+        more = (jnp.sum(counts) < again.min_spikes) & (k <= again.at_most) & jnp.any(pixels > 0)
 
         def brighter():
             return spikes_of(inputs, jax.random.fold_in(key, k), pixels * (1.0 + again.brighter * k))
