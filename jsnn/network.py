@@ -83,7 +83,7 @@ class Network:
     n_winners: Count = static(default=1)  # who fire in a step at most, where ties are broken
     ghosts: bool = static(default=False)
     w_init: Positive = 0.3  # mV
-    longest_delay: Annotated[int, Ge(0), Le(250)] = static(default=0)  # steps; of a synapse, besides the one of all
+    longest_delay: Annotated[int, Ge(0), Le(31)] = static(default=0)  # steps; of a synapse, besides the one of all
     gain: Positive = 1.0  # of the input projection: the drive is gain * scale * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, length of a neuron's weights; None: never normalised
     norm_order: Literal[1, 2] = static(default=1)  # 1: their sum is kept; 2: the root of the sum of their squares
@@ -163,10 +163,17 @@ class Network:
         those that fired, and the ghosts where there are any).
         """
         inhibition, lateral = self.inhibition.step(fast.inhibition, fast.spikes, dt)
-        synapse, current = self.synapse.step(fast.synapse, drive, lateral, fast.neuron.v, dt)
-        noise = self.neuron.noise(chance.neuron, fast.spikes.shape)
-        neuron, excess = self.neuron.integrate(fast.neuron, current, theta, dt, noise)
+        (neuron, synapse), spikes, was_reset = self.move((fast.neuron, fast.synapse), drive, lateral, theta, dt, chance)
+        return Fast(neuron=neuron, synapse=synapse, inhibition=inhibition, spikes=spikes), was_reset
+
+    def move(
+        self, layer: tuple[State, State], drive: Array, lateral: Array, theta: Array, dt: Array | float, chance: Chance
+    ) -> tuple[tuple[State, State], Array, Array]:
+        """One step of the layer's neurons and synapses, its inhibition apart: their state, who fired, who was reset."""
+        neuron, synapse = layer
+        synapse, current = self.synapse.step(synapse, drive, lateral, neuron.v, dt)
+        noise = self.neuron.noise(chance.neuron, drive.shape)
+        neuron, excess = self.neuron.integrate(neuron, current, theta, dt, noise)
         spikes = winners(self.tie_break, excess, chance.tie, self.n_winners)
         was_reset = excess >= 0 if self.ghosts else spikes
-        neuron = self.neuron.fire(neuron, was_reset)
-        return Fast(neuron=neuron, synapse=synapse, inhibition=inhibition, spikes=spikes), was_reset
+        return (self.neuron.fire(neuron, was_reset), synapse), spikes, was_reset

@@ -44,6 +44,12 @@ class Synapse(Protocol):
         """
         ...
 
+    def charge(self, state: State, v: Array, dt: Array | float) -> Array:
+        """An upper bound of what the currents of all steps to come sum to, if nothing more arrives and the potential is
+        `v` now.
+        """
+        ...
+
 
 class Neuron(Protocol):
     """A membrane. `integrate` moves the potential by one step, `fire` does what a spike does to the membrane.
@@ -106,6 +112,15 @@ class Coasting(Neuron, Protocol):
 
     def coast(self, state: State, push: Array, n_steps: int, dt: Array | float) -> State:
         """The state after `n_steps` without a spike, in which kernel @ currents is `push` (mV)."""
+        ...
+
+
+@runtime_checkable
+class Settling(Neuron, Protocol):
+    """A neuron of which can be told how high its potential will get."""
+
+    def peak(self, state: State, charge: Array, dt: Array | float) -> Array:
+        """An upper bound (mV) of the potential in all steps to come, if the positive currents sum to `charge`."""
         ...
 
 

@@ -56,3 +56,7 @@ class EulerLIF:
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)
+
+    def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
+        """Bound of the potential; see `jsnn.types.Settling`."""
+        return jnp.maximum(state.v, self.v_rest) + dt / self.tau_m * charge

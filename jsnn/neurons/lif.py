@@ -65,3 +65,8 @@ class LIF:
         """Steps without a spike; see `jsnn.types.Coasting`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + push
         return Membrane(v=v, refractory=state.refractory - n_steps * dt)
+
+    def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
+        """Bound of the potential; see `jsnn.types.Settling`."""
+        del dt
+        return jnp.maximum(jnp.maximum(state.v, self.v_rest), self.v_floor) + charge

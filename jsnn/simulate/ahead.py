@@ -7,11 +7,13 @@ postsynaptic spikes alone, the rest of a touched neuron's drive is computed agai
 weights may change in every step, and so each step has a small product of its own.
 
 Every membrane takes every step, whatever neuron, synapse and inhibition do there: it is the engine for conductances,
-which nothing can coast through, and for delays. A presentation in which more than `capacity` neurons fire is left to
-another engine, whole.
+which nothing can coast through, and for delays. Only when the last input has arrived, and no membrane can reach its
+threshold any more, are the steps left out that remain: most of an image's rest. A presentation in which more than
+`capacity` neurons fire is left to another engine, whole.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,12 +24,14 @@ from jsnn.network import Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, plasticity
 from jsnn.simulate.dense import Dense
-from jsnn.simulate.event import unsettled_columns
-from jsnn.simulate.frozen import Frozen, frozen
+from jsnn.simulate.event import SLACK, unsettled_columns
+from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
+from jsnn.types import Rule, Settling, State
 
 CHUNK = 256  # input spikes that are added up at once
 WORD = 32  # bits
+PIECE = 50  # steps, at most, after which it is looked whether anything can happen any more
 
 
 @node
@@ -37,6 +41,7 @@ class Events:
     step: Array  # int32[size]; of the others: beyond the presentation
     input: Array  # int32[size], places in `active`
     n: Array  # int32
+    last: Array  # int32, the step of the last one; -1: there is none
 
 
 @node
@@ -49,7 +54,8 @@ class Touched:
     weights: Array  # mV, [capacity, n_active]
     delay: Array | None  # uint8[capacity, n_active], steps
     post: PostTraces  # [capacity]
-    arrived: Array | None  # bool[capacity, n_active]: input spikes of the step before; None if the rule ignores them
+    spikes: Array  # bool[1, capacity + 1], of the step before; the last one is a neuron that has not fired
+    counts: Array  # [capacity]
     drive: Array | None  # [n_steps, capacity], of the steps to come; None if every step has its own product
 
 
@@ -79,12 +85,13 @@ class Ahead(Online):
     ) -> tuple[Learned, Array, Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
         rule, adaptation = network.rule, network.neuron.adaptation
-        touched, theta, counts = self.attempt(network, learned, spikes[0], active[0], valid[0], dt, keys[0])
+        touched, theta = self.attempt(network, learned, spikes[0], active[0], valid[0], dt, keys[0])
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
+        counts = jnp.zeros(network.n_neurons).at[index].set(touched.counts, mode="drop")
         columns = jnp.clip(learned.weights.at[:, index].get(mode="fill", fill_value=0.0), rule.w_min, rule.w_max)
         if rule.unpaired:
-            columns = plasticity.unheard(rule, columns, counts.at[index].get(mode="fill", fill_value=0.0))
+            columns = plasticity.unheard(rule, columns, touched.counts)
         columns = columns.at[active[0]].set(touched.weights.T, mode="drop")
         weights = learned.weights.at[:, index].set(network.normalise(columns), mode="drop")
 
@@ -120,12 +127,25 @@ class Ahead(Online):
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.simulate.Responder`: no neuron needs a slot."""
-        still = frozen(network, -jnp.inf)
+        """See `jsnn.simulate.Responder`: nothing is touched."""
+        still, n_steps = frozen(network, -jnp.inf), spikes.shape[1]
 
         def one(presentation):
             raster, active, key = presentation
-            return self.attempt(still, learned, raster, active, jnp.array(True), dt, key)[2]
+            events = events_of(raster)
+            drives = network.gains(learned) * drives_of(still, learned, events, active, n_steps)
+
+            def step(carry, inputs):
+                fast, counts = carry
+                drive, chance = inputs
+                fast, _ = still.step(fast, drive[None], learned.theta, dt, chance)
+                return (fast, counts + fast.spikes[0]), ()
+
+            def quiet(carry):
+                return at_rest(still, (carry[0].neuron, carry[0].synapse), learned.theta, dt)
+
+            start, xs = (still.reset(1), jnp.zeros(network.n_neurons)), (drives, still.chance(key, n_steps, 1))
+            return steps(step, start, xs, events.last + 1 + network.longest_delay, quiet)[0][1]
 
         return jax.lax.map(one, (spikes, active, keys))
 
@@ -138,37 +158,24 @@ class Ahead(Online):
         valid: Array,
         dt: Array | float,
         key: Array,
-    ) -> tuple[Touched, Array, Array]:
+    ) -> tuple[Touched, Array]:
         """Present `raster` bool[n_steps, n_active], as far as there are slots for it: the touched neurons at its end,
-        theta, and the counts, each [n_neurons].
+        and theta [n_neurons].
         """
         n_steps, n_active = raster.shape
         n_neurons, capacity = network.n_neurons, self.capacity
         rule, adaptation, dtype = network.rule, network.neuron.adaptation, learned.weights.dtype
-        raster = raster & valid
         gains = jnp.broadcast_to(network.gains(learned), (n_neurons,))
-        learning = not isinstance(rule, Frozen)
-        pre_events = learning and rule.post_trace is not None
+        raster = raster & valid
         events = events_of(raster)
-        drives = gains * drives_of(network, learned, raster, events, active)
-        longest = network.longest_delay
-        before = jnp.zeros((longest, n_active), bool)
-        history = jnp.concatenate([before, raster])  # of the input spikes, so that a delay never leads out of it
-        traces = jnp.zeros(())
-        if learning:
-            start = jnp.zeros(n_active, dtype)
+        drives = gains * drives_of(network, learned, events, active, n_steps)
+        traces = traces_of(rule, raster, network.longest_delay, dt)
 
-            def later(trace, spikes):
-                trace = rule.pre_trace.step(trace, spikes, dt)
-                return trace, trace
-
-            traces = jax.lax.scan(later, start, history)[1]
-
-        def seen(past: Array, t: Array, delay: Array | None) -> Array:
-            """What has reached the touched neurons by step t of a `past` [longest + n_steps, n_active]:
-            [capacity, n_active], or [n_active] for all of them.
-            """
-            return past[t + longest] if delay is None else past[t + longest - delay.astype(int), jnp.arange(n_active)]
+        def decayed(theta: Array, n: Array | int) -> Array:
+            if adaptation is None or adaptation.clock != "step":
+                return theta
+            decay = adaptation.decay_step
+            return jax.lax.fori_loop(0, n, lambda _, theta: decay(theta, dt), theta)
 
         def column(x: Array, j: Array) -> Array:
             return x.at[active, j].get(mode="fill", fill_value=0)
@@ -179,10 +186,10 @@ class Ahead(Online):
             def one(carry):
                 touched, new = carry
                 j, k = jnp.argmax(new).astype(jnp.int32), touched.n
-                w = jnp.clip(column(learned.weights, j), rule.w_min, rule.w_max)
                 delay = touched.delay
                 if delay is not None and learned.delay is not None:
                     delay = delay.at[k].set(column(learned.delay, j), mode="drop")
+                w = jnp.clip(column(learned.weights, j), rule.w_min, rule.w_max)
                 touched = dataclasses.replace(
                     touched,
                     index=touched.index.at[k].set(j, mode="drop"),
@@ -209,65 +216,72 @@ class Ahead(Online):
                     arrives = sent + 1 + (0 if touched.delay is None else touched.delay[k][i])
                     return row.at[arrives].add(weights[i], mode="drop")
 
-                n_chunks = -(-events.n // CHUNK)
-                row = jax.lax.fori_loop(0, n_chunks, add, jnp.zeros(n_steps, dtype))
+                row = jax.lax.fori_loop(0, -(-events.n // CHUNK), add, jnp.zeros(n_steps, dtype))
                 return drive.at[:, k].set(touched.gains[k] * row), left.at[k].set(False)
 
             drive = jax.lax.while_loop(lambda c: jnp.any(c[1]), one, (touched.drive, spikes))[0]
             return dataclasses.replace(touched, drive=drive)
 
-        def spike(touched: Touched, fired: Array, t: Array) -> Touched:
-            """The slots after step t, in which the neurons in `fired` (bool[n_neurons]) do."""
+        def learn(touched: Touched, fired: Array, arrived: Array, t: Array) -> Touched:
+            """The slots after step t, in which the neurons in `fired` (bool[n_neurons]) do, and learn."""
             known = jnp.zeros(n_neurons, bool).at[touched.index].set(True, mode="drop")
             touched = touch(touched, fired & ~known)
             spikes = fired.at[touched.index].get(mode="fill", fill_value=False)
             post, size = plasticity.after(rule, touched.post, spikes, dt)
-            w, arrived = touched.weights, touched.arrived
-            dw = size[:, None] * rule.on_post(w, seen(traces, t, touched.delay), 0.0)
-            if pre_events and post.fast is not None:
-                arrived = jnp.broadcast_to(seen(history, t, touched.delay), w.shape)
-                dw = dw + jnp.where(arrived, rule.on_pre(w, 0.0, post.fast[:, None]), 0.0)
-            w = jnp.clip(w + dw, rule.w_min, rule.w_max)
-            touched = dataclasses.replace(touched, weights=w, post=post, arrived=arrived)
+            w = touched.weights
+            dw = size[:, None] * rule.on_post(w, traces_at(traces, t, touched.delay, network.longest_delay), 0.0)
+            if post.fast is not None:
+                dw = dw + jnp.where(reached(arrived, touched), rule.on_pre(w, 0.0, post.fast[:, None]), 0.0)
+            touched = dataclasses.replace(
+                touched,
+                weights=jnp.clip(w + dw, rule.w_min, rule.w_max),
+                post=post,
+                spikes=jnp.pad(spikes, (0, 1))[None],
+                counts=touched.counts + spikes,
+            )
             return touched if touched.drive is None else foresee(touched, spikes)
 
-        def quiet(touched: Touched, t: Array, really: Array) -> Touched:
-            """The slots after step t without a spike, if it `really` (bool) has none."""
+        def wait(touched: Touched, arrived: Array, really: Array) -> Touched:
+            """The slots after a step without a spike, if it `really` (bool) is one: otherwise `learn` follows."""
             post, _ = plasticity.after(rule, touched.post, jnp.zeros(capacity, bool), dt)
             post = jax.tree.map(lambda new, old: jnp.where(really, new, old), post, touched.post)
-            if not pre_events or post.fast is None:
-                return dataclasses.replace(touched, post=post)
+            touched = dataclasses.replace(touched, post=post, spikes=jnp.zeros_like(touched.spikes))
+            if post.fast is None:
+                return touched
             w = touched.weights
-            arrived = jnp.broadcast_to(seen(history, t, touched.delay), w.shape)
-            after = jnp.clip(w + rule.on_pre(w, 0.0, post.fast[:, None]), rule.w_min, rule.w_max)
-            w = jnp.where(arrived & really, after, w)
-            return dataclasses.replace(touched, weights=w, post=post, arrived=arrived)
+            lower = jnp.clip(w + rule.on_pre(w, 0.0, post.fast[:, None]), rule.w_min, rule.w_max)
+            return dataclasses.replace(touched, weights=jnp.where(reached(arrived, touched) & really, lower, w))
 
         def step(carry, inputs):
-            fast, theta, touched, counts = carry
-            drive, t, chance = inputs
+            layer, inhibition, theta, touched, recent = carry
+            drive, s_pre, t, chance = inputs
             if adaptation is not None:
                 theta = adaptation.decay_step(theta, dt)
-            if learning:
-                if touched.drive is not None:
-                    own = jax.lax.dynamic_index_in_dim(touched.drive, t, 0, keepdims=False)
-                else:
-                    own = touched.gains * jnp.sum(jnp.where(touched.arrived, touched.weights, 0.0), axis=1)
-                drive = drive.at[touched.index].set(own, mode="drop")
-            fast, was_reset = network.step(fast, drive[None], theta, dt, chance)
-            fast = dataclasses.replace(fast, spikes=fast.spikes & valid)
-            fired = fast.spikes[0]
-            if adaptation is not None:
-                theta = theta + adaptation.theta_plus * (was_reset[0] & valid)
-            if learning:
-                spiked = jnp.any(fired)
-                touched = quiet(touched, t, ~spiked)
-                # A loop of one turn at most: a `cond` would copy the slots in every step.
-                once = spiked, touched
-                _, touched = jax.lax.while_loop(lambda c: c[0], lambda c: (~c[0], spike(c[1], fired, t)), once)
-            return (fast, theta, touched, counts + fired), ()
+            if touched.drive is None:
+                own = touched.gains * jnp.sum(jnp.where(reached(recent, touched), touched.weights, 0.0), axis=1)
+            else:
+                own = jax.lax.dynamic_index_in_dim(touched.drive, t, 0, keepdims=False)
+            drive = drive.at[touched.index].set(own, mode="drop")
+            inhibition, current = network.inhibition.step(inhibition, touched.spikes, dt)
+            lateral = jnp.broadcast_to(current[:, -1:], (1, n_neurons))
+            lateral = lateral.at[0, touched.index].set(current[0, :-1], mode="drop")
+            layer, spikes, was_reset = network.move(layer, drive[None], lateral, theta, dt, chance)
+            fired, was_reset = spikes[0] & valid, was_reset[0] & valid
+            recent = recent << 1 | s_pre.astype(jnp.uint32)
+            happened = jnp.any(was_reset)
+            touched = wait(touched, recent, ~happened)
 
-        slots = (capacity, n_active)
+            # A loop of one turn at most: a `cond` would copy the slots in every step.
+            def happens(carry):
+                _, touched, theta = carry
+                if adaptation is not None:
+                    theta = theta + adaptation.theta_plus * was_reset
+                return ~happened, learn(touched, fired, recent, t), theta
+
+            _, touched, theta = jax.lax.while_loop(lambda c: c[0], happens, (happened, touched, theta))
+            return (layer, inhibition, theta, touched, recent), ()
+
+        pre_events, slots = rule.post_trace is not None, (capacity, n_active)
         touched = Touched(
             index=jnp.full(capacity, n_neurons, jnp.int32),
             n=jnp.zeros((), jnp.int32),
@@ -275,13 +289,84 @@ class Ahead(Online):
             weights=jnp.zeros(slots, dtype),
             delay=None if learned.delay is None else jnp.zeros(slots, learned.delay.dtype),
             post=plasticity.at_rest(rule, (capacity,)),
-            arrived=jnp.zeros(slots, bool) if pre_events else None,
+            spikes=jnp.zeros((1, capacity + 1), bool),
+            counts=jnp.zeros(capacity),
             drive=None if pre_events else jnp.zeros((n_steps, capacity), dtype),
         )
-        carry: Any = network.reset(1), learned.theta, touched, jnp.zeros(n_neurons)
-        xs = drives, jnp.arange(n_steps), network.chance(key, n_steps, 1)
-        (_, theta, touched, counts), _ = jax.lax.scan(step, carry, xs)
-        return touched, theta, counts
+        fast = network.reset(1)
+        inhibition = network.inhibition.init((1, capacity + 1))
+        recent = jnp.zeros(n_active, jnp.uint32)
+        carry: Any = (fast.neuron, fast.synapse), inhibition, learned.theta, touched, recent
+        xs = drives, raster, jnp.arange(n_steps), network.chance(key, n_steps, 1)
+
+        def quiet(carry):
+            layer, _, theta, *_ = carry
+            return at_rest(network, layer, decayed(theta, n_steps), dt)
+
+        carry, n = steps(step, carry, xs, events.last + 1 + network.longest_delay, quiet)
+        _, _, theta, touched, _ = carry
+        return touched, decayed(theta, n_steps - n)
+
+
+def steps(
+    step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, last: Array, quiet: Callable[[Any], Array]
+) -> tuple[Any, Array]:
+    """`lax.scan`, until after the step `last` nothing can happen any more: the carry, and how many steps there were."""
+    n_steps = len(jax.tree.leaves(xs)[0])
+    length = max(n for n in range(1, PIECE + 1) if n_steps % n == 0)
+
+    def more(state):
+        n, carry = state
+        return (n < n_steps) & ((n <= last) | ~quiet(carry))
+
+    def piece(state):
+        n, carry = state
+        some = jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, n, length), xs)
+        return n + length, jax.lax.scan(step, carry, some)[0]
+
+    n, carry = jax.lax.while_loop(more, piece, (jnp.zeros((), jnp.int32), carry))
+    return carry, n
+
+
+def at_rest(network: Network, layer: tuple[State, State], theta: Array, dt: Array | float) -> Array:
+    """Whether no neuron can fire any more if nothing arrives and no threshold sinks below `theta`; False if it cannot
+    be told.
+    """
+    neuron, synapse = layer
+    if not isinstance(network.neuron, Settling):
+        return jnp.array(False)
+    charge = network.synapse.charge(synapse, neuron.v, dt)
+    peak = network.neuron.peak(neuron, charge, dt)
+    return jnp.all(peak + SLACK < network.neuron.v_threshold + theta)
+
+
+def reached(recent: Array, touched: Touched) -> Array:
+    """Which input spikes reach the touched neurons now: bool[capacity, n_active]. Bit k of `recent` uint32[n_active]
+    is whether the input fired k steps ago.
+    """
+    ago = jnp.zeros((), jnp.uint32) if touched.delay is None else touched.delay.astype(jnp.uint32)
+    return jnp.broadcast_to((recent >> ago) & 1 != 0, touched.weights.shape)
+
+
+def traces_of(rule: Rule, raster: Array, longest: int, dt: Array | float) -> Array:
+    """The presynaptic traces of all inputs after each step, the steps of the longest delay before the first one
+    included: [longest + n_steps, n_active].
+    """
+
+    def step(trace, spikes):
+        trace = rule.pre_trace.step(trace, spikes, dt)
+        return trace, trace
+
+    return jax.lax.scan(step, jnp.zeros(raster.shape[1]), jnp.pad(raster, ((longest, 0), (0, 0))))[1]
+
+
+def traces_at(traces: Array, t: Array, delay: Array | None, longest: int) -> Array:
+    """The presynaptic traces that synapses of some `delay` [n, n_active] see in step t: [n, n_active], or [n_active]
+    for all of them.
+    """
+    if delay is None:
+        return traces[t + longest]
+    return traces[t + longest - delay.astype(int), jnp.arange(delay.shape[1])]
 
 
 def events_of(raster: Array) -> Events:
@@ -301,21 +386,26 @@ def events_of(raster: Array) -> Events:
                 step=events.step.at[events.n].set(q // n_words, mode="drop"),
                 input=events.input.at[events.n].set(q % n_words * WORD + i, mode="drop"),
                 n=events.n + 1,
+                last=q // n_words,
             )
             return events, left & (left - jnp.uint32(1))
 
         return jax.lax.while_loop(lambda carry: carry[1] != 0, lowest_bit, (events, words[q]))[0]
 
     size = -(-raster.size // CHUNK) * CHUNK
-    none = Events(step=jnp.full(size, n_steps, jnp.int32), input=jnp.zeros(size, jnp.int32), n=jnp.zeros((), jnp.int32))
+    none = Events(
+        step=jnp.full(size, n_steps, jnp.int32),
+        input=jnp.zeros(size, jnp.int32),
+        n=jnp.zeros((), jnp.int32),
+        last=jnp.full((), -1, jnp.int32),
+    )
     return jax.lax.fori_loop(0, len(words), word, none)
 
 
-def drives_of(network: Network, learned: Learned, raster: Array, events: Events, active: Array) -> Array:
+def drives_of(network: Network, learned: Learned, events: Events, active: Array, n_steps: int) -> Array:
     """The sum of the weights, within their bounds, whose spikes arrive in each step: `float32[n_steps, n_neurons]`."""
-    n_steps, longest = raster.shape[0], network.longest_delay
     delay, rule = learned.delay, network.rule
-    rows = longest + 1
+    rows = network.longest_delay + 1
 
     def add(k, drives):
         i, t = active[events.input[k]], events.step[k] + 1

@@ -1,5 +1,6 @@
 """Current pulses."""
 
+import jax.numpy as jnp
 from jax import Array
 
 from jsnn.pytree import node
@@ -20,3 +21,8 @@ class Delta:
         """The sum of what arrives."""
         del v, dt
         return state, excitation + inhibition
+
+    def charge(self, state: tuple[()], v: Array, dt: Array | float) -> Array:
+        """Nothing is left."""
+        del dt
+        return jnp.zeros_like(v)
