@@ -64,9 +64,9 @@ class RunConfig:
     dt: Positive = 1.0  # ms
     seed: Seed = 0
     test_passes: Count = 1  # how often the test images are shown; a neuron's answer is its counts in all of them
-    readout: typing.Literal["all_activity", "proportion_weighting", "naive_bayes", "linear", "accumulated"] = (
-        "all_activity"
-    )
+    readout: typing.Literal[
+        "all_activity", "proportion_weighting", "naive_bayes", "linear", "accumulated", "labelled_on_test_images"
+    ] = "all_activity"
     engine: typing.Literal["auto", "event", "ahead", "sparse", "dense"] = "auto"  # "auto": the faster one, measured
     grid: typing.Literal["auto", "map", "vmap"] | Count = "auto"  # trials of a device: one by one, all, or so many
     curve_points: Count = 20  # an epoch; between two of them a run can be interrupted

@@ -124,11 +124,14 @@ def answer(
     learned: Sequence[Learned],
     on_progress: Callable[[int], None],
     responses_in_training: Sequence[np.ndarray] | None = None,
+    label_on_test: bool = False,
 ) -> list[list[Answers]]:
     """Label the neurons on training images, then answer the test images: [cell][trial].
 
     `responses_in_training` (`LaneState.responses`), where given, adds the read-out "accumulated": all activity,
     with labels from what the neurons answered while they were learning, which is how BindsNET's scripts label them.
+    `label_on_test` adds the read-out "labelled_on_test_images", which is not a test: all activity, with labels from the
+    answers to the test images themselves. It is there to reproduce the numbers of Diehl & Cook's demonstration.
     """
     train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
     test_counts, input_spikes = _in_passes(lane, learned, data.test_images, schedule, on_progress)
@@ -147,6 +150,9 @@ def answer(
             if responses_in_training is not None:
                 assignment = readout.assignment_of(jnp.asarray(responses_in_training[c][g]))
                 predictions["accumulated"] = jax.jit(readout.all_activity)(assignment, test_counts[c][g])
+            if label_on_test:
+                assignment = jax.jit(readout.assign)(test_counts[c][g], test_labels)
+                predictions["labelled_on_test_images"] = jax.jit(readout.all_activity)(assignment, test_counts[c][g])
             matrix = {
                 name: np.asarray(jax.jit(readout.confusion)(test_labels, p)).tolist() for name, p in predictions.items()
             }

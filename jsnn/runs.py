@@ -348,7 +348,9 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
         number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test * schedule.test_passes)
     )
     state = _train_lane(job, number, lane, entries, state)
-    answers = evaluation.answer(lane, job.data, schedule, state.learned, job.observer.progress, state.responses)
+    on_test = job.cfg.run.readout == "labelled_on_test_images"
+    progress = job.observer.progress
+    answers = evaluation.answer(lane, job.data, schedule, state.learned, progress, state.responses, on_test)
     seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before
     lines = []
     for c, cell in enumerate(lane.cells):

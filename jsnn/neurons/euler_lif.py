@@ -7,7 +7,7 @@ from jsnn.adaptation import AdaptiveThreshold
 from jsnn.neurons import membrane
 from jsnn.neurons.membrane import Membrane
 from jsnn.pytree import node
-from jsnn.ranges import Finite, NonNegative, Positive
+from jsnn.ranges import Finite, NonNegative, Positive, Real
 
 
 @node
@@ -15,10 +15,14 @@ class EulerLIF:
     """Leaky integrate and fire under a synaptic current I (mV: in units of the leak conductance), integrated by the
     forward Euler method (Diehl & Cook 2015, §2.1, eq. 1):
 
-        v <- v + dt / tau_m * (v_rest - v + I)
+        v <- max(v + dt / tau_m * (v_rest - v + I), v_floor)
 
     A spike where v >= v_threshold + theta, then v <- v_reset. The membrane is held there until `refractory` ms after
     the spike; input that arrives meanwhile acts afterwards as far as its conductance is still open.
+
+    The floor is the reversal potential of inhibition, which the equation itself never passes. The Euler step does, where
+    dt / tau_m times the conductances is more than 1 (a dozen neurons that inhibit at once, at dt = 0.5 ms), and from
+    there it may jump over the threshold: a layer of 1600 neurons then fires as one, until every theta is out of reach.
 
     The defaults are their excitatory neurons. theta starts at 20 mV above a threshold of -72 mV, below rest: a neuron
     that stays silent sinks until it fires (Diehl's released code; the paper has the sum, -52 mV).
@@ -28,6 +32,7 @@ class EulerLIF:
     v_rest: Finite = -65.0  # mV
     v_threshold: Finite = -72.0  # mV, without theta
     v_reset: Finite = -65.0  # mV
+    v_floor: Real = -100.0  # mV
     refractory: NonNegative = 5.0  # ms
     adaptation: AdaptiveThreshold | None = AdaptiveThreshold(theta_0=20.0)
 
@@ -49,7 +54,8 @@ class EulerLIF:
         del noise
         after = Membrane(v=state.v, refractory=state.refractory - dt)
         held = membrane.is_refractory(after, dt)
-        v = jnp.where(held, state.v, state.v + dt / self.tau_m * (self.v_rest - state.v + current))
+        v = jnp.maximum(state.v + dt / self.tau_m * (self.v_rest - state.v + current), self.v_floor)
+        v = jnp.where(held, state.v, v)
         excess = jnp.where(held, -jnp.inf, v - (self.v_threshold + theta))
         return Membrane(v=v, refractory=after.refractory), excess
 
