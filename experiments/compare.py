@@ -11,7 +11,15 @@ trained for a while by jsnn; then both simulate the same images from its weights
   continued   triplet, and Brian2 carries membranes, conductances and traces from image to image, as the published code
               does, where jsnn starts them afresh
 
-Writes DIR/results.jsonl, a line a case, and DIR/figures/voltages.png.
+They differ, by design, in three things. A spike that reaches a synapse in the very step in which its neuron fires
+brings the weight of before that in Brian2, and of after it here; its depression (triplet) sees the postsynaptic trace
+of before, or after. A weight that the normalisation has lifted over its bound is cut at once here, and at its next
+event in Brian2. And the third is the last case.
+
+Writes DIR/results.jsonl, a line a case, and DIR/figures/voltages.png; with --golden also what tests/test_brian2.py
+compares jsnn with where there is no Brian2:
+
+  python experiments/compare.py ... --neurons 20 --images 5 --burn-in 30 --golden tests/golden/brian2.npz --out /tmp/x
 """
 
 import argparse
@@ -27,6 +35,7 @@ from jsnn.errors import InputError
 
 WORKER = Path(__file__).parent / "rivals" / "brian2_worker.py"
 DT, SHOWN, REST = 0.5, 700, 300  # ms; steps of an image and after it
+STRIDE = 20  # steps between the membranes that --golden keeps
 LONGEST = 20  # steps, the longest delay: 10 ms
 CASES: dict[str, dict[str, Any]] = {
     "frozen": {"rule": "triplet", "eta_pre": 0.0, "eta_post": 0.0, "reset": True},
@@ -116,12 +125,12 @@ def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
     net = network(learned.theta.size, case["rule"], **rule)
     learned = dataclasses.replace(learned, weights=net.normalise(learned.weights))
     present, key = jax.jit(dense.present), jax.random.key(0)  # nothing is random in these networks
-    found: dict[str, list[Any]] = {"spikes": [], "v": [], "theta": []}
+    found: dict[str, list[Any]] = {"spikes": [], "v": [], "theta": [], "weights": []}
     for raster in spikes:
         learned, _, recording = present(net, learned, jnp.asarray(raster)[:, None], jnp.ones(1, bool), DT, key)
-        for name, value in (("spikes", recording.spikes), ("v", recording.v), ("theta", learned.theta[None, None])):
-            found[name].append(np.asarray(value)[:, 0])
-    found["theta"] = [theta[0] for theta in found["theta"]]
+        seen = {"spikes": recording.spikes[:, 0], "v": recording.v[:, 0]}
+        for name, value in (seen | {"theta": learned.theta, "weights": learned.weights}).items():
+            found[name].append(np.asarray(value))
     return {name: np.stack(values) for name, values in found.items()}
 
 
@@ -153,6 +162,7 @@ def theirs(case: dict[str, Any], python: str, learned: Any, spikes: Any, cache: 
         "spikes": raster.reshape(*spikes.shape[:2], n),
         "v": out["v_exc"].T.reshape(*spikes.shape[:2], n),  # before each step: what the step before has left
         "theta": out["theta_after"],
+        "weights": 78.0 * out["weights_after"] / out["weights_after"].sum(axis=1, keepdims=True),
     }
 
 
@@ -174,8 +184,25 @@ def difference(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         "largest_difference_mV": float(apart.max()),
         "median_difference_mV": float(np.median(apart)),
         "largest_difference_theta_mV": float(np.abs(mine["theta"] - other["theta"]).max()),
+        "largest_difference_weights": float(np.abs(mine["weights"] - other["weights"]).max()),
         "same_counts": float(np.mean(mine["spikes"].sum(axis=1) == other["spikes"].sum(axis=1))),
     }
+
+
+def golden(learned: Any, spikes: Any, answers: dict[str, Any]) -> dict[str, Any]:
+    """Inputs and answers, small: where there are spikes, the membranes in every 20th step, the weights of the neuron
+    that fires most after each image.
+    """
+    import numpy as np
+
+    kept = {"spikes": np.packbits(spikes, axis=2), "weights": learned.weights, "delay": learned.delay}
+    kept["theta"] = learned.theta
+    for name, answer in answers.items():
+        kept[f"{name}_fired"] = np.argwhere(answer["spikes"]).astype(np.int16)  # image, step, neuron
+        kept[f"{name}_theta"] = answer["theta"]
+        kept[f"{name}_v"] = answer["v"][:, ::STRIDE]
+        kept[f"{name}_weights"] = answer["weights"][:, :, np.argmax(answer["spikes"].sum(axis=(0, 1)))]
+    return kept
 
 
 def main() -> None:
@@ -189,6 +216,7 @@ def main() -> None:
     parser.add_argument(
         "--burn-in", type=int, default=1000, metavar="N", help="images that the layer has learned before"
     )
+    parser.add_argument("--golden", type=Path, metavar="FILE", help="keep the inputs and Brian2's answers there")
     arguments = parser.parse_args()
     prepare_jax()
     import jax
@@ -215,6 +243,9 @@ def main() -> None:
                 flush=True,
             )
     results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    if arguments.golden:
+        kept = {name: other for name, (_, other) in runs.items()}
+        np.savez_compressed(arguments.golden, **golden(learned, spikes, kept))
     figure = plots.voltages({name: (mine["v"][0], other["v"][0]) for name, (mine, other) in runs.items()}, DT)
     print(plots.save(figure, arguments.out / "figures" / "voltages.png"))
 

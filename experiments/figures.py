@@ -2,8 +2,8 @@
 
   python experiments/figures.py checkpoints/headline --data-dir ~/mnist
 
-Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, receptive fields, one presentation. The
-last one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
+Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, receptive fields, thresholds, one
+presentation. That one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
 """
 
 import argparse
@@ -40,6 +40,10 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
         plots.save(plots.receptive_fields(network.weights, best["neuron_labels"]), where / "receptive_fields.png"),
         plots.save(presentation(trial, network, dataset), where / "presentation.png"),
     ]
+    neuron = trial.network.neuron
+    if neuron.adaptation is not None:
+        thresholds = plots.thresholds(network.theta, float(neuron.v_threshold), best["neuron_labels"])
+        drawn.append(plots.save(thresholds, where / "thresholds.png"))
     try:
         drawn.append(plots.save(plots.accuracy_matrix(records, cfg.published or None), where / "accuracy.png"))
         drawn.append(plots.save(plots.learning_curves(records), where / "learning_curves.png"))

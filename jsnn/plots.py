@@ -260,6 +260,26 @@ def receptive_fields(
 
 
 @mpl.rc_context(STYLE)
+def thresholds(theta: ArrayLike, base: float, labels: ArrayLike) -> Figure:
+    """How far the neurons' thresholds have moved: a histogram of `theta` [n] (mV), which is added to `base` (mV), those
+    of silent neurons (`labels` [n] of -1) apart.
+    """
+    theta, silent = np.asarray(theta, float), np.asarray(labels, int) < 0
+    if theta.ndim != 1 or theta.shape != silent.shape or not theta.size:
+        raise InputError(f"theta {theta.shape}, labels {silent.shape}: expected [n], the same neurons")
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    edges = np.histogram_bin_edges(theta, bins=min(40, max(8, theta.size // 10))).tolist()
+    names = [f"{(~silent).sum()} neurons", f"{silent.sum()} silent"]
+    parts, colours = [theta[~silent], theta[silent]], [COLOURS[3], MUTED]
+    axes.hist(parts, edges, stacked=True, color=colours, label=names)
+    axes.axvline(theta.mean(), color=ACCENT, linewidth=1.5, label=f"mean {theta.mean():.1f} mV")
+    axes.set(xlabel="theta (mV)", ylabel="neurons")
+    axes.legend(fontsize=8.5)
+    return _titled(figure, "Adaptive thresholds", f"threshold = {base:g} mV + theta")
+
+
+@mpl.rc_context(STYLE)
 def presentation(
     input_raster: ArrayLike, output_spikes: ArrayLike, v: ArrayLike, threshold: ArrayLike, neuron: int,
     dt: float = 1.0, label: int | str | None = None,

@@ -20,7 +20,7 @@ class EulerLIF:
     A spike where v >= v_threshold + theta, then v <- v_reset. The membrane is held there until `refractory` ms after
     the spike; input that arrives meanwhile acts afterwards as far as its conductance is still open.
 
-    The floor is the reversal potential of inhibition, which the equation itself never passes. The Euler step does, where
+    The floor is the reversal potential of inhibition, which the equation itself never passes. The Euler step does where
     dt / tau_m times the conductances is more than 1 (a dozen neurons that inhibit at once, at dt = 0.5 ms), and from
     there it may jump over the threshold: a layer of 1600 neurons then fires as one, until every theta is out of reach.
 
