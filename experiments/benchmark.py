@@ -54,7 +54,7 @@ from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 WORKERS = Path(__file__).parent / "rivals"
-RIVALS = ("bindsnet", "neurosush", "ngclearn")  # names of distributions, and of workers
+RIVALS = ("bindsnet", "neurosush", "ngclearn", "brian2")  # names of distributions, and of workers
 
 
 class WorkerFailed(RuntimeError):

@@ -20,7 +20,7 @@ from jsnn import config, plots, results, runs, statistics
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-RIVALS = ("bindsnet", "neurosush", "ngclearn")
+RIVALS = ("bindsnet", "neurosush", "ngclearn", "brian2")
 Records = Sequence[dict[str, Any]]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
 
@@ -194,6 +194,46 @@ def sizes(run: Path, records: Records) -> str:
     return rows(header, body)
 
 
+PAPER = {100: (82.9, 40_000), 400: (87.0, 180_000), 1600: (91.9, 420_000), 6400: (95.0, 900_000)}
+DIEHL_COOK = ("diehl_cook_sizes", "diehl_cook_6400")
+
+
+def against_paper(run: Path, records: Records) -> str:
+    """Diehl & Cook's network at each size, beside what they published."""
+    del run, records
+    body = []
+    for r in DIEHL_COOK:
+        records = results.read(ROOT / "checkpoints" / r / "results.jsonl")
+        for n in dict.fromkeys(r["n_neurons"] for r in records):
+            trials = [r for r in records if r["n_neurons"] == n]
+            paper, shown = PAPER[n]
+            theta = [r["theta_mean"] for r in trials if "theta_mean" in r]
+            body.append(
+                [str(n), f"{paper:.1f}", f"{shown:,}", points([r["test_accuracy"] for r in trials])]
+                + [
+                    f"{trials[0]['n_train']:,}",
+                    str(len(trials)),
+                    points([r["readouts"]["naive_bayes"] for r in trials]),
+                ]
+                + [f"{np.mean([r['output_spikes'] for r in trials]):.1f}", f"{np.mean(theta):.1f}" if theta else "–"]
+            )
+    header = ["neurons", "paper, %", "presentations", "here, %", "presentations", "seeds", "naive bayes, %"]
+    return rows([*header, "output spikes an image", "mean theta, mV"], body)
+
+
+def simulators(run: Path, records: Records) -> str:
+    """The same network by jsnn and by Brian2."""
+    del run
+    body = [
+        [r["case"].replace("_", " "), str(r["spikes"]), str(r["spikes_brian2"]), str(r["spikes_in_the_same_step"])]
+        + [f"{r['images_spike_for_spike']} of {r['images']}", f"{r['largest_difference_mV']:.1g}"]
+        + [f"{r['largest_difference_weights']:.1g}"]
+        for r in records
+    ]
+    header = ["case", "spikes, jsnn", "Brian2", "in the same step", "images spike for spike", "v apart, mV, at most"]
+    return rows([*header, "weights apart, at most"], body)
+
+
 def tuned(run: Path, records: Records) -> str:
     """What tuning gives, on held-out images: the config's own numbers, the best candidates, mean over rules."""
     del run
@@ -262,6 +302,8 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "epochs": ("epochs", readouts),
     "tuning": ("tuning", tuned),
     "fashion": ("fashion", readouts),
+    "diehl_cook": ("diehl_cook_sizes", against_paper),
+    "brian2": ("brian2", simulators),
     "matrix": ("excerpt", matrix),
     "benchmark": ("benchmark", speeds),
 }

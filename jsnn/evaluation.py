@@ -29,6 +29,7 @@ class Answers:
     labels: np.ndarray  # int32[n_neurons]: what each neuron stands for
     input_spikes: float  # a test presentation
     output_spikes: float
+    theta: float  # mV, mean over the neurons
 
 
 def responder(cell: Cell, n_images: int) -> Responder:
@@ -165,6 +166,7 @@ def answer(
                     labels=np.asarray(jax.jit(readout.assign)(train_counts[c][g], train_labels).label),
                     input_spikes=float(input_spikes[g]),
                     output_spikes=float(np.mean(np.sum(test_counts[c][g], axis=1))),
+                    theta=float(np.mean(fetch(learned[c].theta[g]))),
                 )
             )
     return result

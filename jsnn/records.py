@@ -85,6 +85,7 @@ def record(
         "neuron_labels": answers.labels.tolist(),
         "input_spikes": answers.input_spikes,
         "output_spikes": answers.output_spikes,
+        "theta_mean": answers.theta,
         "synaptic_operations": answers.input_spikes * network.n_neurons + lateral,
         **where,
         "config_hash": config_hash(cfg),
