@@ -20,14 +20,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.encoders import ENCODERS
 from jsnn.errors import InputError
-from jsnn.inhibition import INHIBITIONS
+from jsnn.inhibition import INHIBITIONS, InhibitoryLayer
 from jsnn.learners.ann import ANN
 from jsnn.network import Network
-from jsnn.neurons import NEURONS
+from jsnn.neurons import NEURONS, EulerLIF
 from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.rules import RULES
 from jsnn.scaling import SynapticScaling
-from jsnn.synapses import SYNAPSES
+from jsnn.synapses import SYNAPSES, Conductance
 from jsnn.trial import Again, Inputs, Trial
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
@@ -323,10 +323,25 @@ def bounds(trial: Trial, where: str) -> None:
         if not a < b:
             above = f"{high} + theta_0" if more else high
             raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {above} = {b}")
-    if trial.inputs.batch_size > 1 and (trial.inputs.again is not None or network.longest_delay and network.lockstep):
-        what = "run.again" if trial.inputs.again is not None else "network.longest_delay"
-        batch = trial.inputs.batch_size
-        raise InputError(f"{where}: run.batch_size = {batch}: it should be 1 with {what}, which is of one presentation")
+    inputs, inhibition = trial.inputs, network.inhibition
+    layers = {"": (network.neuron, network.synapse)}
+    if isinstance(inhibition, InhibitoryLayer):
+        layers["inhibition."] = inhibition.neuron, inhibition.synapse
+    for path, (neuron, synapse) in layers.items():
+        if not isinstance(synapse, Conductance):
+            continue
+        if not isinstance(neuron, EulerLIF):
+            raise InputError(f"{where}: network.{path}synapse: conductances drive the neuron euler_lif and no other")
+        for name in ("tau_excitatory", "tau_inhibitory"):
+            tau = getattr(synapse, name)
+            if not tau > inputs.dt:
+                what = f"{where}: network.{path}synapse.{name} = {tau}"
+                raise InputError(f"{what}: it should be more than run.dt = {inputs.dt}")
+    if inputs.batch_size > 1:
+        alone = {"run.again": inputs.again is not None, "network.longest_delay": network.longest_delay > 0}
+        if alone["run.again"] or alone["network.longest_delay"] and network.lockstep:
+            what = next(name for name, there in alone.items() if there)
+            raise InputError(f"{where}: run.batch_size = {inputs.batch_size}: it should be 1 with {what}")
 
 
 def published_of(tables: Mapping[str, Any], entries: Iterable[Entry]) -> dict[tuple[str, str, str], float]:

@@ -144,8 +144,8 @@ CASES = [
     Case("key of encoder", "encoder.poisson", "'intensty'", "'intensity'", "encoder.poisson.intensty=3.0"),
     Case("key of neuron", "neuron.adaptive_lif", "'taum'", "'tau_m'", "neuron.adaptive_lif.taum=3.0"),
     Case(
-        "key of adaptation", "neuron.adaptive_lif.adaptation", "'theta'", "'tau_theta'",
-        "neuron.adaptive_lif.adaptation.theta=1.0",
+        "key of adaptation", "neuron.adaptive_lif.adaptation", "'tau'", "'tau_theta'",
+        "neuron.adaptive_lif.adaptation.tau=1.0",
     ),
     Case("key of rule", "rule.stdp", "'eta'", "'eta_pre'", "rule.stdp.eta=0.1"),
     Case("key of trace", "rule.stdp.pre_trace", "'tua'", "'tau'", "rule.stdp.pre_trace.tua=20.0"),
@@ -166,7 +166,7 @@ CASES = [
     ),
     # --- names that do not exist
     Case("encoder", "matrix.encoder", "'poison'", "'poisson'", 'matrix.encoder=["poison"]'),
-    Case("neuron", "matrix.neuron", "'izhikevich'", "known: adaptive_lif, if, lif", 'matrix.neuron=["izhikevich"]'),
+    Case("neuron", "matrix.neuron", "'izhikevich'", "known: adaptive_lif, euler", 'matrix.neuron=["izhikevich"]'),
     Case("kind", "rule.stdp.kind", "'hebb'", "'hebbian'", "rule.stdp.kind=hebb"),
     Case("inhibition kind", "network.inhibition.kind", "'directt'", "'direct'", "network.inhibition.kind=directt"),
     Case("table outside matrix", r"\[neuron.lif\]", "not in matrix.neuron", "known: adaptive_lif", "neuron.lif.dt=3"),
@@ -240,6 +240,24 @@ CASES = [
         "inhibitory potentials", "network.inhibition.neuron.v_reset", "0.0", "less than v_threshold = -40.0",
         'network.inhibition={ kind = "inhibitory_layer", neuron = { v_reset = 0.0 } }',
     ),
+    Case(
+        "conductances of another neuron", "network.synapse", "euler_lif", "no other",
+        'network.synapse={ kind = "conductance" }',
+    ),
+    Case(
+        "conductances quicker than a step", "network.synapse.tau_excitatory", "1.0", "more than run.dt = 1.0",
+        ['network.synapse={ kind = "conductance" }', 'matrix.neuron=["euler_lif"]'],
+    ),
+    Case(
+        "a batch shown again", "run.batch_size", "16", "1 with run.again", ["run.again={}", "run.batch_size=16"]
+    ),
+    Case(
+        "delays in lockstep", "run.batch_size", "16", "1 with network.longest_delay",
+        ["network.longest_delay=3", "run.batch_size=16"],
+    ),
+    Case("too long a delay", "network.longest_delay", "32", "less than or equal to 31", "network.longest_delay=32"),
+    Case("negative rest", "run.rest", "-1", "greater than or equal to 0", "run.rest=-1"),
+    Case("unknown synapse", "network.synapse", "'alpha'", "known: conductance, delta", 'network.synapse.kind="alpha"'),
     # --- matrix and sweep
     Case("twice in matrix", "matrix.rule", "'stdp', 'stdp'", "each once", 'matrix.rule=["stdp", "stdp"]'),
     Case("empty matrix", "matrix.rule", r"\[\]", "one or more names", "matrix.rule=[]"),

@@ -118,7 +118,8 @@ def test_a_rule_that_is_only_named_is_its_registry_entry(name):
 
 @pytest.mark.parametrize("name", INHIBITIONS)
 def test_an_inhibition_that_is_only_named_is_its_registry_entry(name):
-    assert only(f'network.inhibition.kind = "{name}"').network.inhibition == INHIBITIONS[name]
+    trial = only(f'run.dt = 0.5\nnetwork.inhibition.kind = "{name}"')
+    assert trial.network.inhibition == INHIBITIONS[name]
 
 
 def test_run_and_trial_agree_on_defaults():

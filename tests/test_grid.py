@@ -166,7 +166,7 @@ def test_why_an_engine_is_not_taken_is_said(online, monkeypatch):
     assert study.refusals(cell) == {}
     monkeypatch.setattr(event, "refusal", lambda network: "its rule is not local")
     assert study.refusals(cell) == {"event": "its rule is not local"}
-    assert {way.engine for way in study.ways(cell)} == {"sparse", "dense"}
+    assert {way.engine for way in study.ways(cell)} == {"ahead", "sparse", "dense"}
     with pytest.raises(InputError, match='run.engine = "event": its rule is not local'):
         study.ways(cell, "event")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MODELS = ("encoders", "neurons", "rules")
+MODELS = ("encoders", "neurons", "rules", "synapses")
 
 # Each layer may import from those above it in this list, and from itself in one direction.
 LAYERS = (

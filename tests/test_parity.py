@@ -28,7 +28,9 @@ def bits(archive, key, n):
 
 
 def test_every_combination_is_there():
-    small = {f"{n}__{r}__b{b}" for n in NEURONS for r in RULES for b in (1, 4)}
+    """Of what BindsNET has."""
+    neurons, rules = NEURONS.keys() - {"euler_lif"}, ("stdp", "weight_dependent_stdp", "hebbian")
+    small = {f"{n}__{r}__b{b}" for n in neurons for r in rules for b in (1, 4)}
     assert small | {"adaptive_lif__stdp__mnist_b4"} == set(CASES)
 
 

@@ -472,6 +472,39 @@ def test_confusion_writes_counts_and_colours_shares():
         plots.confusion_matrix(np.zeros((10, 10)), 0.5)
 
 
+# thresholds and voltages
+
+
+def test_thresholds_are_counted_and_the_silent_apart():
+    theta, labels = np.r_[np.full(30, 5.0), np.full(12, 9.0)], np.r_[np.zeros(30, int), np.full(12, -1)]
+    figure = plots.thresholds(theta, -72.0, labels)
+    axes = figure.axes[0]
+    heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
+    assert [sum(h) for h in heights] == [30, 12]
+    told = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert told == ["30 neurons", "12 silent", f"mean {theta.mean():.1f} mV"] or set(told) >= {
+        "30 neurons",
+        "12 silent",
+    }
+    with pytest.raises(InputError, match="the same neurons"):
+        plots.thresholds(theta, -72.0, labels[:3])
+
+
+def test_voltages_are_shown_one_step_apart():
+    """One simulator records after a step, the other before it: what both have is all that is compared."""
+    mine = np.cumsum(np.random.default_rng(0).normal(size=(40, 3)), axis=0)
+    theirs = np.vstack([np.zeros((1, 3)), mine[:-1]])
+    theirs[21, 1] += 1e-3
+    figure = plots.voltages({"a_case": (mine, theirs)}, 0.5)
+    left, right = figure.axes
+    np.testing.assert_allclose(left.lines[1].get_ydata(), mine[:-1, np.argmax(np.ptp(mine[:-1], axis=0))])
+    apart = right.lines[0].get_ydata()
+    assert np.argmax(apart) == 20 and apart.max() == pytest.approx(1e-3) and np.delete(apart, 20).max() < 1e-12
+    assert left.get_title(loc="left").startswith("a case, neuron")
+    with pytest.raises(InputError, match="two membranes"):
+        plots.voltages({"a": (mine, theirs[:5])}, 0.5)
+
+
 # all
 
 

@@ -37,8 +37,11 @@ every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 
 def weight_after_a_pair(rule, lag, w=0.0, dt=1.0):
     """Through the engine: input 0 makes the neuron fire once, input 1 spikes `lag` steps before it (after: lag < 0)."""
-    network = Network(n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None, inhibition=DirectInhibition())
-    learned = Learned(weights=jnp.array([[100.0], [w]]), theta=jnp.zeros(1))
+    driver = min(100.0, rule.w_max)
+    network = Network(
+        n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None, inhibition=DirectInhibition(), gain=12.0 / driver
+    )
+    learned = Learned(weights=jnp.array([[driver], [w]]), theta=jnp.zeros(1))
     raster = np.zeros((130, 1, 2), bool)
     fires = 65  # one step after the spike of input 0
     raster[fires - 1, 0, 0] = True
@@ -155,7 +158,7 @@ def test_soft_bounds_are_fixed_points():
 @every_rule
 def test_hard_bounds_hold_after_every_step(name):
     """Rates far too high, from weights out of bounds: what comes out of the engine is within them."""
-    rule = dataclasses.replace(RULES[name], eta_pre=3.0, eta_post=5.0, w_min=0.1, w_max=0.7)
+    rule = with_numbers(RULES[name], eta_pre=3.0, eta_post=5.0, w_min=0.1, w_max=0.7)
     network = Network(n_input=10, n_neurons=4, neuron=IF(v_threshold=-59.0), rule=rule, norm=None, tie_break="none")
     rng = np.random.default_rng(0)
     learned = Learned(weights=jnp.asarray(rng.uniform(-1, 2, (10, 4)), jnp.float32), theta=jnp.zeros(4))
@@ -227,7 +230,7 @@ def reduced(reduction, products, fired):
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_reductions_are_loops_over_the_batch(batch, reduction, name):
     """dw = on_pre(w) for the reduced s_pre post, and on_post(w) for the reduced pre s_post."""
-    rule = with_numbers(RULES[name], eta_pre=0.3, eta_post=0.5)
+    rule, largest = with_numbers(RULES[name], eta_pre=0.3, eta_post=0.5), 0.0
     for seed in range(3):
         w, s_pre, s_post, pre, post, fired = activity(batch, 6, 5, seed)
         n_fired = fired.sum(axis=0)
@@ -241,7 +244,8 @@ def test_reductions_are_loops_over_the_batch(batch, reduction, name):
                 want[i, j] = rule.on_pre(w[i, j], 0.0, at_pre) + rule.on_post(w[i, j], at_post, 0.0)
                 want[i, j] += alone * (spikes - 1)
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
-        assert np.abs(want).max() > 0.05
+        largest = max(largest, np.abs(want).max())
+    assert largest > 0.05
 
 
 def test_power_law_window():

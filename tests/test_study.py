@@ -253,6 +253,10 @@ def test_training_by_definition(batch_size):
     np.testing.assert_allclose(state.responses[0][0], sum(means), rtol=1e-5)
 
 
+def silent(n):
+    """No progress to show."""
+
+
 def test_answers_by_definition():
     trial, data = make(seed=0, eta_post=0.05), toy()
     state, answers = alone(0, 0.05)
@@ -280,6 +284,29 @@ def test_answers_by_definition():
         assert answers.accuracy[name] == pytest.approx(np.mean(predictions == truth))
         assert answers.accuracy[name] > 0.5
     assert set(answers.accuracy) == set(answers.confusion) == {*readout.READOUTS, "accumulated"}
+
+
+def test_test_images_are_shown_in_several_passes():
+    """Each with spikes of its own; the answer is the mean of all, and one pass is the first of them."""
+    state, _ = alone(0, 0.05)
+    lane, thrice = lane_of(make(0, 0.05)), dataclasses.replace(SCHEDULE, test_passes=3)
+    images, n = toy().test_images[:13], 13
+    passes = [evaluation.responses(lane, state.learned, images, TEST, silent, start=k * n) for k in range(3)]
+    counts, input_spikes = evaluation._in_passes(lane, state.learned, toy().test_images, thrice, silent)
+    np.testing.assert_allclose(counts[0], np.mean([p[0][0] for p in passes], axis=0))
+    np.testing.assert_allclose(input_spikes, np.mean([p[1] for p in passes], axis=0))
+    assert (passes[0][0][0] != passes[1][0][0]).any()
+
+
+def test_labels_from_the_test_images_are_there_only_if_asked_for():
+    state, answers = alone(0, 0.05)
+    lane, name = lane_of(make(0, 0.05)), "labelled_on_test_images"
+    asked = evaluation.answer(lane, toy(), SCHEDULE, state.learned, silent, label_on_test=True)[0][0]
+    assert name not in answers.accuracy and name in asked.accuracy
+    counts, _ = evaluation.responses(lane, state.learned, toy().test_images[:13], TEST, silent)
+    truth = toy().test_labels[:13]
+    want = votes(counts[0][0], labels_of(means_of(counts[0][0], truth)))
+    assert asked.accuracy[name] == pytest.approx(np.mean(want == truth))
 
 
 # --- grids

@@ -386,7 +386,7 @@ def events_of(raster: Array) -> Events:
                 step=events.step.at[events.n].set(q // n_words, mode="drop"),
                 input=events.input.at[events.n].set(q % n_words * WORD + i, mode="drop"),
                 n=events.n + 1,
-                last=q // n_words,
+                last=(q // n_words).astype(jnp.int32),
             )
             return events, left & (left - jnp.uint32(1))
 
