@@ -13,6 +13,8 @@ Each rival runs in a virtual environment of its own, which is made once (Python 
   python3.11 -m venv ngclearn
     ngclearn/bin/pip install ngclearn==3.0.0 ngcsimlib==3.1.1 jax==0.10.1 'setuptools<81' typing_extensions
     ngclearn/bin/pip install imageio pandas matplotlib
+  python3.11 -m venv brian2    (it needs a C++ compiler)
+    brian2/bin/pip install brian2==2.9.0 'numpy<2.4' 'setuptools<81' cython
 
 Every measurement is a process: it warms up, then works for --seconds, encoding of images included. A round is one
 measurement of jsnn and one of the rival; a figure is the median of the rounds, with its smallest and largest. The
