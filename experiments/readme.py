@@ -226,8 +226,8 @@ def simulators(run: Path, records: Records) -> str:
     del run
     body = [
         [r["case"].replace("_", " "), str(r["spikes"]), str(r["spikes_brian2"]), str(r["spikes_in_the_same_step"])]
-        + [f"{r['images_spike_for_spike']} of {r['images']}", f"{r['largest_difference_mV']:.1g}"]
-        + [f"{r['largest_difference_weights']:.1g}"]
+        + [f"{r['images_spike_for_spike']} of {r['images']}", f"{r['largest_difference_mV']:.2g}"]
+        + [f"{r['largest_difference_weights']:.2g}"]
         for r in records
     ]
     header = ["case", "spikes, jsnn", "Brian2", "in the same step", "images spike for spike", "v apart, mV, at most"]

@@ -18,11 +18,15 @@ from jsnn.plots.style import ACCENT, COLOURS, DASHES, HEAT, INK, MUTED, STYLE, c
 
 @mpl.rc_context(STYLE)
 def receptive_fields(
-    weights: ArrayLike, assignments: ArrayLike, shape: tuple[int, int] = (28, 28), by_label: bool = True
+    weights: ArrayLike,
+    assignments: ArrayLike,
+    shape: tuple[int, int] = (28, 28),
+    by_label: bool = True,
+    unit: str = "mV",
 ) -> Figure:
     """The sheet of fields: the weights onto each neuron as an image, with the neuron's label in its corner.
 
-    `weights` [n_pre, n] in mV, n_pre = shape[0] * shape[1]; `assignments` [n], the class of each neuron, -1
+    `weights` [n_pre, n] in `unit`, n_pre = shape[0] * shape[1]; `assignments` [n], the class of each neuron, -1
     for a silent one (drawn in grey). Row by row, sorted by label (silent ones last), then neuron, or with
     `by_label=False` by neuron alone. Colours go from 0, or the least weight, to the 99.8th percentile.
     """
@@ -48,7 +52,7 @@ def receptive_fields(
         text.set_path_effects([patheffects.withStroke(linewidth=min(0.06 * points, 2.5), foreground="white")])
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
-    colour_bar(figure, axes, norm, "weight (mV)", 0.75 * side * n_rows / n_columns, fields.max())
+    colour_bar(figure, axes, norm, f"weight ({unit})", 0.75 * side * n_rows / n_columns, fields.max())
     return titled(figure, f"{n} receptive field{'s' * (n > 1)}, {(labels < 0).sum()} silent")
 
 
@@ -63,9 +67,12 @@ def thresholds(theta: ArrayLike, base: float, labels: ArrayLike) -> Figure:
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     edges = np.histogram_bin_edges(theta, bins=min(40, max(8, theta.size // 10))).tolist()
-    names = [f"{(~silent).sum()} neurons", f"{silent.sum()} silent"]
-    parts, colours = [theta[~silent], theta[silent]], [COLOURS[3], MUTED]
-    axes.hist(parts, edges, stacked=True, color=colours, label=names)
+    parts = [
+        (theta[~silent], f"{(~silent).sum()} neurons", COLOURS[3]),
+        (theta[silent], f"{silent.sum()} silent", MUTED),
+    ]
+    values, names, colours = zip(*[part for part in parts if part[0].size], strict=True)
+    axes.hist(values, edges, stacked=True, color=colours, label=names)
     axes.axvline(theta.mean(), color=ACCENT, linewidth=1.5, label=f"mean {theta.mean():.1f} mV")
     axes.set(xlabel="theta (mV)", ylabel="neurons")
     axes.legend(fontsize=8.5)
