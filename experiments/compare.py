@@ -1,6 +1,6 @@
 """The network of Diehl & Cook (2015) by jsnn and by Brian2, on the same input spikes, step by step.
 
-  python experiments/compare.py --python /tmp/brian2/bin/python --data-dir ~/mnist --out checkpoints/brian2
+  python experiments/compare.py --python brian2/bin/python --data-dir ~/mnist --out checkpoints/brian2
 
 Brian2 runs in an environment of its own: pip install 'brian2==2.9.0' 'numpy<2.4' 'setuptools<81' cython. A layer is
 trained for a while by jsnn; then both simulate the same images from its weights, thresholds and delays, in float64:
@@ -19,7 +19,7 @@ event in Brian2. And the third is the last case.
 Writes DIR/results.jsonl, a line a case, and DIR/figures/voltages.png; with --golden also what tests/test_brian2.py
 compares jsnn with where there is no Brian2:
 
-  python experiments/compare.py ... --neurons 20 --images 5 --burn-in 30 --golden tests/golden/brian2.npz --out /tmp/x
+  python experiments/compare.py ... --neurons 20 --images 5 --burn-in 5 --golden tests/golden/brian2.npz
 """
 
 import argparse
@@ -34,9 +34,8 @@ from console import command, prepare_jax
 from jsnn.errors import InputError
 
 WORKER = Path(__file__).parent / "rivals" / "brian2_worker.py"
-DT, SHOWN, REST = 0.5, 700, 300  # ms; steps of an image and after it
+CONFIG = Path(__file__).parents[1] / "configs" / "diehl_cook" / "published.toml"
 STRIDE = 20  # steps between the membranes that --golden keeps
-LONGEST = 20  # steps, the longest delay: 10 ms
 CASES: dict[str, dict[str, Any]] = {
     "frozen": {"rule": "triplet", "eta_pre": 0.0, "eta_post": 0.0, "reset": True},
     "power_law": {"rule": "power_law", "eta_post": 0.01, "x_tar": 0.4, "mu": 0.2, "reset": True},
@@ -45,67 +44,53 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def network(n: int, rule: str, **numbers: float) -> Any:
-    """The published network, with one of its rules."""
-    import dataclasses
+def published(n: int, rule: str, **numbers: float) -> Any:
+    """A trial of the published network, with one of its rules; theta decays in every step, as in Brian2."""
+    from jsnn import config
 
-    from jsnn.adaptation import AdaptiveThreshold
-    from jsnn.inhibition import INHIBITIONS
-    from jsnn.network import Network
-    from jsnn.neurons import EulerLIF
-    from jsnn.rules import RULES
-    from jsnn.synapses import Conductance
-
-    return Network(
-        n_neurons=n,
-        neuron=EulerLIF(adaptation=AdaptiveThreshold(theta_0=20.0, clock="step")),
-        rule=dataclasses.replace(RULES[rule], **numbers),  # pyright: ignore[reportArgumentType]
-        synapse=Conductance(),
-        inhibition=INHIBITIONS["conductance_layer"],
-        tie_break="none",
-        longest_delay=LONGEST,
-        norm=78.0,
-    )
+    settings = {"network.n_neurons": n, "matrix.rule": [rule], "neuron.euler_lif.adaptation.clock": "step"}
+    settings |= {"run.again": "none"} | {f"rule.{rule}.{name}": value for name, value in numbers.items()}
+    return config.load(CONFIG, [f"{path}={json.dumps(value)}" for path, value in settings.items()]).entries[0].trial
 
 
-def inputs_of(images: Any, seed: int) -> Any:
-    """Input spikes bool[n_images, steps, n_input] of images, each with its rest."""
+def shown(trial: Any, purpose: int, images: Any) -> Any:
+    """The rasters of these images, a presentation each, and which images they are of: int32[n, 1]."""
     import jax
+    import numpy as np
+
+    from jsnn import trial as trials
+
+    index = np.arange(len(images), dtype=np.int32)[:, None]
+    encode, n_active = jax.jit(trials.encode, static_argnums=(1, 5)), trials.most_active(images)
+    return encode(trial.inputs, purpose, images, index, index, n_active), index
+
+
+def inputs_of(n: int, images: Any) -> Any:
+    """Input spikes bool[n_images, steps, n_input] of test images, each with its rest."""
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn.encoders import Poisson
+    from jsnn.simulate import dense
+    from jsnn.trial import TEST
 
-    def one(key, image):
-        return Poisson(intensity=63.75).encode(key, image / 255.0, SHOWN, DT)
-
-    keys = jax.random.split(jax.random.key(seed), len(images))
-    spikes = jax.jit(jax.vmap(one))(keys, jnp.asarray(images, float))
-    return np.pad(np.asarray(spikes), ((0, 0), (0, REST), (0, 0)))
+    trial = published(n, "triplet")
+    rasters, _ = shown(trial, TEST, images)
+    spikes = dense.spread(rasters.spikes[:, 0], rasters.active[:, 0], trial.network.n_input)
+    return np.asarray(jnp.swapaxes(spikes, 0, 1))
 
 
-def trained(n: int, spikes: Any, seed: int) -> Any:
-    """The layer after these presentations, each first shown from rest."""
+def trained(n: int, images: Any) -> Any:
+    """The layer after these training images."""
     import jax
-    import jax.numpy as jnp
 
-    from jsnn.simulate.ahead import Ahead
-    from jsnn.simulate.dense import Dense
+    from jsnn import study
+    from jsnn import trial as trials
+    from jsnn.trial import TRAIN
 
-    net, engine = network(n, "power_law"), Ahead(capacity=16, larger=Ahead(capacity=n, larger=Dense()))
-
-    @jax.jit
-    def learn(learned, spikes):
-        def show(carry, raster):
-            active = jnp.arange(raster.shape[1], dtype=jnp.int32)[None]
-            key = jax.random.key(0)[None]
-            learned, memo = carry
-            some = raster[None], active, jnp.ones(1, bool), DT, key
-            return engine.present(net, learned, memo, *some)[:2], ()
-
-        return jax.lax.scan(show, (learned, engine.start(net, learned)), spikes)[0][0]
-
-    return learn(net.init(jax.random.key(seed)), jnp.asarray(spikes))
+    trial = published(n, "power_law")
+    rasters, index = shown(trial, TRAIN, images)
+    train = jax.jit(trials.train, static_argnums=7)
+    return train(trial, trials.init(trial), rasters, index, index, 0, len(images), study.AHEAD)[0]
 
 
 def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
@@ -122,12 +107,13 @@ def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
     from jsnn.simulate import dense
 
     rule = {k: v for k, v in case.items() if k in ("eta_pre", "eta_post", "x_tar", "mu")}
-    net = network(learned.theta.size, case["rule"], **rule)
+    trial = published(learned.theta.size, case["rule"], **rule)
+    net, dt = trial.network, trial.inputs.dt
     learned = dataclasses.replace(learned, weights=net.normalise(learned.weights))
     present, key = jax.jit(dense.present), jax.random.key(0)  # nothing is random in these networks
     found: dict[str, list[Any]] = {"spikes": [], "v": [], "theta": [], "weights": []}
     for raster in spikes:
-        learned, _, recording = present(net, learned, jnp.asarray(raster)[:, None], jnp.ones(1, bool), DT, key)
+        learned, _, recording = present(net, learned, jnp.asarray(raster)[:, None], jnp.ones(1, bool), dt, key)
         seen = {"spikes": recording.spikes[:, 0], "v": recording.v[:, 0]}
         for name, value in (seen | {"theta": learned.theta, "weights": learned.weights}).items():
             found[name].append(np.asarray(value))
@@ -227,8 +213,8 @@ def main() -> None:
 
     dataset = data.load("mnist" if arguments.data_dir else "mnist_excerpt", arguments.data_dir)
     n_burn = min(arguments.burn_in, len(dataset.train_images))
-    learned = trained(arguments.neurons, inputs_of(dataset.train_images[:n_burn], seed=0), seed=0)
-    spikes = inputs_of(dataset.test_images[: arguments.images], seed=1)
+    learned = trained(arguments.neurons, dataset.train_images[:n_burn])
+    spikes = inputs_of(arguments.neurons, dataset.test_images[: arguments.images])
     lines, runs = [], {}
     with jax.enable_x64(True), tempfile.TemporaryDirectory() as cache:
         start = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), None if x.dtype == jnp.uint8 else float), learned)
@@ -247,8 +233,8 @@ def main() -> None:
         kept = {name: other for name, (_, other) in runs.items()}
         np.savez_compressed(arguments.golden, **golden(learned, spikes, kept))
     second = min(1, len(spikes) - 1)  # the image at which what carries on begins to matter
-    shown = {name: (mine["v"][second], other["v"][second]) for name, (mine, other) in runs.items()}
-    figure = plots.voltages(shown, DT)
+    drawn = {name: (mine["v"][second], other["v"][second]) for name, (mine, other) in runs.items()}
+    figure = plots.voltages(drawn, published(arguments.neurons, "triplet").inputs.dt)
     print(plots.save(figure, arguments.out / "figures" / "voltages.png"))
 
 

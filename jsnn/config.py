@@ -17,17 +17,18 @@ from typing import Annotated, Any
 from annotated_types import Gt, Len, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from jsnn import relations
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.encoders import ENCODERS
 from jsnn.errors import InputError
-from jsnn.inhibition import INHIBITIONS, InhibitoryLayer
+from jsnn.inhibition import INHIBITIONS
 from jsnn.learners.ann import ANN
 from jsnn.network import Network
-from jsnn.neurons import NEURONS, EulerLIF
+from jsnn.neurons import NEURONS
 from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.rules import RULES
 from jsnn.scaling import SynapticScaling
-from jsnn.synapses import SYNAPSES, Conductance
+from jsnn.synapses import SYNAPSES
 from jsnn.trial import Again, Inputs, Trial
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
@@ -300,48 +301,9 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
             overrides, trial = numbers | dict(zip(sweep, values, strict=True)), base
             for path, value in overrides.items():
                 trial = swept(trial, path, value, "sweep" if path in sweep else "cell")
-            bounds(trial, f"{e} x {n} x {r}")
+            relations.check(trial, f"{e} x {n} x {r}")
             entries.append(Entry(encoder=e, neuron=n, rule=r, overrides=overrides, trial=trial))
     return tuple(entries)
-
-
-def bounds(trial: Trial, where: str) -> None:
-    """What no single field can say: relations between numbers."""
-    network = trial.network
-    if network.n_winners > network.n_neurons:
-        most = f"n_neurons = {network.n_neurons}"
-        raise InputError(f"{where}: network.n_winners = {network.n_winners}: it should be at most {most}")
-    relations = [("rule", network.rule, "w_min", "w_max", 0.0)]
-    neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
-    for path, neuron in neurons.items():
-        if neuron is not None:
-            theta = 0.0 if neuron.adaptation is None else neuron.adaptation.theta_0
-            lows = [name for name in ("v_reset", "v_floor") if hasattr(neuron, name)]
-            relations += [(path, neuron, low, "v_threshold", theta) for low in lows]
-    for path, part, low, high, more in relations:
-        a, b = getattr(part, low), getattr(part, high) + more
-        if not a < b:
-            above = f"{high} + theta_0" if more else high
-            raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {above} = {b}")
-    inputs, inhibition = trial.inputs, network.inhibition
-    layers = {"": (network.neuron, network.synapse)}
-    if isinstance(inhibition, InhibitoryLayer):
-        layers["inhibition."] = inhibition.neuron, inhibition.synapse
-    for path, (neuron, synapse) in layers.items():
-        if not isinstance(synapse, Conductance):
-            continue
-        if not isinstance(neuron, EulerLIF):
-            raise InputError(f"{where}: network.{path}synapse: conductances drive the neuron euler_lif and no other")
-        for name in ("tau_excitatory", "tau_inhibitory"):
-            tau = getattr(synapse, name)
-            if not tau > inputs.dt:
-                what = f"{where}: network.{path}synapse.{name} = {tau}"
-                raise InputError(f"{what}: it should be more than run.dt = {inputs.dt}")
-    if inputs.batch_size > 1:
-        alone = {"run.again": inputs.again is not None, "network.longest_delay": network.longest_delay > 0}
-        if alone["run.again"] or alone["network.longest_delay"] and network.lockstep:
-            what = next(name for name, there in alone.items() if there)
-            raise InputError(f"{where}: run.batch_size = {inputs.batch_size}: it should be 1 with {what}")
 
 
 def published_of(tables: Mapping[str, Any], entries: Iterable[Entry]) -> dict[tuple[str, str, str], float]:

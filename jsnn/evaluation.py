@@ -104,7 +104,7 @@ def responses(
     return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
 
 
-def _in_passes(
+def in_passes(
     lane: Lane, learned: Sequence[Learned], images: np.ndarray, schedule: Schedule, on_progress: Callable[[int], None]
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The mean counts, and input spikes, of so many passes through the test images (Diehl & Cook 2015, §2.6: ten)."""
@@ -135,7 +135,7 @@ def answer(
     answers to the test images themselves. It is there to reproduce the numbers of Diehl & Cook's demonstration.
     """
     train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
-    test_counts, input_spikes = _in_passes(lane, learned, data.test_images, schedule, on_progress)
+    test_counts, input_spikes = in_passes(lane, learned, data.test_images, schedule, on_progress)
     train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
     test_labels = jnp.asarray(data.test_labels[: schedule.n_test])
     result = []

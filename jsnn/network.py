@@ -145,9 +145,16 @@ class Network:
         inhibition = dataclasses.replace(self.inhibition, strength=strength)  # pyright: ignore[reportArgumentType]
         return dataclasses.replace(self, gain=self.gain * self.answer.gain, inhibition=inhibition)
 
-    def rescaled(self, scale: Array | None, counts: Array, n: Array) -> Array | None:
-        """The scale after `n` presentations in which the neurons fired `counts` [n_neurons] times in all."""
-        return scale if scale is None or self.scaling is None else self.scaling.step(scale, counts, n)
+    def homeostasis(self, learned: Learned, theta: Array, counts: Array, n: Array, duration: Array | float) -> Learned:
+        """`learned` with the thresholds and scales after `n` presentations, of `duration` ms each, in which the neurons
+        fired `counts` [n_neurons] times in all and their spikes brought the thresholds to `theta`.
+        """
+        adaptation, scale, n = self.neuron.adaptation, learned.scale, n.astype(theta.dtype)
+        if adaptation is not None:
+            theta = adaptation.decay_presentations(theta, n, duration)
+        if scale is not None and self.scaling is not None:
+            scale = self.scaling.step(scale, counts, n)
+        return dataclasses.replace(learned, theta=theta, scale=scale)
 
     def chance(self, key: Array, n_steps: int, batch: int) -> Chance:
         """The random numbers of a presentation."""

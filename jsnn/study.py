@@ -21,7 +21,7 @@ from jsnn import readout, trial
 from jsnn.errors import InputError
 from jsnn.grid import WHOLE, Layout, layouts, on_cpu
 from jsnn.network import Learned
-from jsnn.simulate import Engine, Online, event, sparse
+from jsnn.simulate import Engine, Online, columns, event, sparse
 from jsnn.simulate.ahead import Ahead
 from jsnn.simulate.batch import Batch
 from jsnn.simulate.dense import Dense
@@ -222,7 +222,11 @@ def refusals(cell: Cell) -> dict[str, str]:
         batch = cell.trials.inputs.batch_size
         return dict.fromkeys(("event", "sparse", "ahead"), f"it learns from batches of {batch} in lockstep")
     network = take(cell.trials.network, 0)
-    refused = {"event": event.refusal(network), "sparse": sparse.refusal(network), "ahead": event.moves_silent(network)}
+    refused = {
+        "event": event.refusal(network),
+        "sparse": sparse.refusal(network),
+        "ahead": columns.moves_silent(network),
+    }
     return {engine: why for engine, why in refused.items() if why is not None}
 
 

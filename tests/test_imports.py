@@ -18,7 +18,7 @@ LAYERS = (
     ("simulate", "readout", "metrics", "statistics"),
     ("learners",),
     ("trial",),
-    ("study", "checkpoint", "config", "results", "plots"),
+    ("study", "checkpoint", "relations", "config", "results", "plots"),
     ("training", "evaluation", "measure", "diagnosis"),
     ("records",),
     ("runs",),

@@ -292,7 +292,7 @@ def test_test_images_are_shown_in_several_passes():
     lane, thrice = lane_of(make(0, 0.05)), dataclasses.replace(SCHEDULE, test_passes=3)
     images, n = toy().test_images[:13], 13
     passes = [evaluation.responses(lane, state.learned, images, TEST, silent, start=k * n) for k in range(3)]
-    counts, input_spikes = evaluation._in_passes(lane, state.learned, toy().test_images, thrice, silent)
+    counts, input_spikes = evaluation.in_passes(lane, state.learned, toy().test_images, thrice, silent)
     np.testing.assert_allclose(counts[0], np.mean([p[0][0] for p in passes], axis=0))
     np.testing.assert_allclose(input_spikes, np.mean([p[1] for p in passes], axis=0))
     assert (passes[0][0][0] != passes[1][0][0]).any()

@@ -24,8 +24,8 @@ from jsnn.network import Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, plasticity
 from jsnn.simulate.arrivals import CHUNK, drives_of, events_of, traces_at, traces_of
+from jsnn.simulate.columns import SLACK, if_it, settled, unsettled_columns
 from jsnn.simulate.dense import Dense
-from jsnn.simulate.event import SLACK, unsettled_columns
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
 from jsnn.types import Settling, State
@@ -73,31 +73,24 @@ class Ahead(Online):
         keys: Array,
     ) -> tuple[Learned, Array, Array]:
         """See `jsnn.simulate.Engine`; the batch is one."""
-        rule, adaptation = network.rule, network.neuron.adaptation
         touched, theta = self.attempt(network, learned, spikes[0], active[0], valid[0], dt, keys[0])
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
         counts = jnp.zeros(network.n_neurons).at[index].set(touched.counts, mode="drop")
-        columns = jnp.clip(learned.weights.at[:, index].get(mode="fill", fill_value=0.0), rule.w_min, rule.w_max)
-        if rule.unpaired:
-            columns = plasticity.unheard(rule, columns, touched.counts)
-        columns = columns.at[active[0]].set(touched.weights.T, mode="drop")
-        weights = learned.weights.at[:, index].set(network.normalise(columns), mode="drop")
+        columns = learned.weights.at[:, index].get(mode="fill", fill_value=0.0)
+        columns = network.normalise(settled(network.rule, columns, touched.weights, active[0], touched.counts))
+        weights = learned.weights.at[:, index].set(columns, mode="drop")
 
         def settle(carry):
-            w = jnp.clip(learned.weights, rule.w_min, rule.w_max).at[:, index].set(columns, mode="drop")
-            w = network.normalise(w)
-            return jnp.array(False), w, jnp.any(unsettled_columns(network, w))
+            whole = network.normalise(jnp.clip(learned.weights, network.rule.w_min, network.rule.w_max))
+            whole = whole.at[:, index].set(columns, mode="drop")
+            return jnp.array(False), whole, jnp.any(unsettled_columns(network, whole))
 
         # Loops of one turn at most: a `cond` would copy the weights, here and in every presentation.
-        moved = jnp.any(unsettled_columns(network, network.normalise(columns)))
+        moved = jnp.any(unsettled_columns(network, columns))
         _, weights, unsettled = jax.lax.while_loop(lambda c: c[0], settle, (memo & fits, weights, moved))
-        if adaptation is not None:
-            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), spikes.shape[1] * dt)
-        theta = jnp.where(fits, theta, learned.theta)
-        scale = network.rescaled(learned.scale, counts, valid[0].astype(theta.dtype))
-        scale = jax.tree.map(lambda new, old: jnp.where(fits, new, old), scale, learned.scale)
-        after = dataclasses.replace(learned, weights=weights, theta=theta, scale=scale)
+        rested = network.homeostasis(learned, theta, counts, valid[0], spikes.shape[1] * dt)
+        after = dataclasses.replace(if_it(fits, rested, learned), weights=weights)
 
         def in_full(carry):
             before = self.larger.start(network, carry[1])

@@ -10,6 +10,7 @@ from jsnn.types import Rule
 
 CHUNK = 256  # input spikes that are added up at once
 WORD = 32  # bits
+ROWS = 64  # of the weights, in a block of a product
 
 
 @node
@@ -93,3 +94,24 @@ def traces_at(traces: Array, t: Array, delay: Array | None, longest: int) -> Arr
     if delay is None:
         return traces[t + longest]
     return traces[t + longest - delay.astype(int), jnp.arange(delay.shape[1])]
+
+
+def product(left: Array, active: Array, weights: Array) -> Array:
+    """left [m, n_active] @ weights[active] [n_active, n_neurons], where `active` int32[n_active] ascends and n_input
+    marks a place that is none, to be left out.
+
+    In blocks of rows, of which there are as many as this presentation needs: most images have far fewer bright pixels
+    than the brightest, and the weights of a large network are not copied.
+    """
+    n_input, n_neurons = weights.shape
+    size = -(-left.shape[1] // ROWS) * ROWS
+    left = jnp.pad(left, ((0, 0), (0, size - left.shape[1])))
+    active = jnp.pad(active, (0, size - active.shape[0]), constant_values=n_input)
+
+    def add(block, total):
+        rows = jax.lax.dynamic_slice(active, (block * ROWS,), (ROWS,))
+        some = jax.lax.dynamic_slice(left, (0, block * ROWS), (left.shape[0], ROWS))
+        return total + some @ weights.at[rows].get(mode="fill", fill_value=0.0)
+
+    n_blocks = -(-jnp.sum(active < n_input) // ROWS)
+    return jax.lax.fori_loop(0, n_blocks, add, jnp.zeros((left.shape[0], n_neurons), weights.dtype))

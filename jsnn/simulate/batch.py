@@ -100,9 +100,5 @@ class Batch:
             else:
                 total = jax.lax.psum(total, self.axis)
         weights = jnp.clip(shared.weights + reduced(reduction, total, n_valid, n_fired), rule.w_min, rule.w_max)
-        theta = still + grown
-        if adaptation is not None:
-            theta = adaptation.decay_presentations(theta, n_valid.astype(theta.dtype), n_steps * dt)
-        scale = network.rescaled(shared.scale, n_spikes, n_valid.astype(theta.dtype))
-        learned = dataclasses.replace(learned, weights=network.normalise(weights), theta=theta, scale=scale)
-        return learned, memo, counts
+        after = network.homeostasis(shared, still + grown, n_spikes, n_valid, n_steps * dt)
+        return dataclasses.replace(after, weights=network.normalise(weights)), memo, counts

@@ -120,101 +120,67 @@ def present(
             weights = plasticity.unheard(network.rule, weights, jnp.sum(counts, axis=0))
         weights = weights.at[active].set(some.weights, mode="drop")
         learned = dataclasses.replace(some, weights=weights, delay=learned.delay)
-    theta, adaptation, n_valid = learned.theta, network.neuron.adaptation, jnp.sum(valid).astype(learned.theta.dtype)
-    if adaptation is not None:
-        theta = adaptation.decay_presentations(theta, n_valid, raster.shape[0] * dt)
-    scale = network.rescaled(learned.scale, jnp.sum(counts, axis=0), n_valid)
-    learned = dataclasses.replace(learned, weights=network.normalise(learned.weights), theta=theta, scale=scale)
-    return learned, counts, recording
+    n_valid, duration = jnp.sum(valid), raster.shape[0] * dt
+    after = network.homeostasis(learned, learned.theta, jnp.sum(counts, axis=0), n_valid, duration)
+    return dataclasses.replace(after, weights=network.normalise(learned.weights)), counts, recording
 
 
 def _steps(
     network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
 ) -> tuple[Learned, Array, Recording]:
-    """All time steps of a presentation."""
-    n_steps, batch, _ = raster.shape
-    rule, adaptation = network.rule, network.neuron.adaptation
+    """All time steps of a presentation.
+
+    A spike that input i sends in step t reaches the synapse (i, j), and its plasticity, in the same step, or as many
+    steps later as its delay, and the membrane in the step after.
+    """
+    n_steps, batch, n_input = raster.shape
+    rule, adaptation, delay = network.rule, network.neuron.adaptation, learned.delay
     n_valid, gains = jnp.sum(valid).astype(learned.weights.dtype), network.gains(learned)
-    if learned.delay is not None:
-        assert batch == 1, "synapses with delays learn from one presentation at a time"
-        return _delayed_steps(network, learned, raster, valid, dt, key)
+    assert delay is None or batch == 1, "synapses with delays learn from one presentation at a time"
 
     def step(carry, inputs):
-        weights, theta, fast, pre, post, fired = carry
-        arriving, s_pre, chance = inputs
+        weights, theta, fast, pre, post, fired, past, arrived = carry
+        s_pre, chance = inputs
         if adaptation is not None:
             theta = adaptation.decay_step(theta, dt)
-        drive = gains * (arriving.astype(weights.dtype) @ weights)
-        fast, was_reset = network.step(fast, drive, theta, dt, chance)
+        if delay is None:
+            drive = arrived.astype(weights.dtype) @ weights
+        else:
+            drive = jnp.sum(jnp.where(arrived, weights, 0.0), axis=0, keepdims=True)
+        fast, was_reset = network.step(fast, gains * drive, theta, dt, chance)
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
             theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
-        pre = rule.pre_trace.step(pre, s_pre, dt)
+        if delay is None:
+            arrived = s_pre
+        else:
+            past = jnp.concatenate([s_pre, past[:-1]])  # past[d]: the input spikes d steps ago
+            arrived = past[delay.astype(int), jnp.arange(n_input)[:, None]]
+        pre = rule.pre_trace.step(pre, arrived, dt)
         post, size = plasticity.after(rule, post, fast.spikes, dt)
         fired = fired | fast.spikes
-        n_fired = jnp.sum(fired, axis=0)
-        dw = plasticity.change(rule, weights, s_pre, size, pre, post.fast, network.reduction, n_valid, n_fired)
+        if delay is None:
+            n_fired = jnp.sum(fired, axis=0)
+            dw = plasticity.change(rule, weights, arrived, size, pre, post.fast, network.reduction, n_valid, n_fired)
+        else:
+            dw = plasticity.change_of_each(rule, weights, arrived, size, pre, post.fast)
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
-        return (weights, theta, fast, pre, post, fired), Recording(spikes=fast.spikes, v=fast.neuron.v)
+        carry = weights, theta, fast, pre, post, fired, past, arrived
+        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v)
 
     silent = jnp.zeros((batch, network.n_neurons), bool)
+    arrived = jnp.zeros((batch, n_input) if delay is None else delay.shape, bool)
     start = (
         learned.weights,
         learned.theta,
         network.reset(batch),
-        jnp.zeros(raster.shape[1:]),
+        jnp.zeros(arrived.shape),
         plasticity.at_rest(rule, silent.shape),
         silent,
+        jnp.zeros((network.longest_delay + 1, n_input), bool),
+        arrived,
     )
-    inputs = delayed(raster), raster, network.chance(key, n_steps, batch)
-    (weights, theta, *_), recording = jax.lax.scan(step, start, inputs)
-    counts = jnp.sum(recording.spikes, axis=0, dtype=float)
-    return dataclasses.replace(learned, weights=weights, theta=theta), counts, recording
-
-
-def _delayed_steps(
-    network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
-) -> tuple[Learned, Array, Recording]:
-    """All time steps of one presentation to synapses with delays: each has arrivals and a presynaptic trace of its own.
-
-    A spike that an input sends in step t reaches the synapse (i, j), and its plasticity, in step t + delay[i, j], and
-    the membrane in the step after.
-    """
-    rule, adaptation, delay = network.rule, network.neuron.adaptation, learned.delay
-    assert delay is not None
-    gains, place = network.gains(learned), jnp.arange(raster.shape[2])[:, None]
-
-    def step(carry, inputs):
-        weights, theta, fast, pre, post, past, arrived = carry
-        s_pre, chance = inputs
-        if adaptation is not None:
-            theta = adaptation.decay_step(theta, dt)
-        drive = gains * jnp.sum(jnp.where(arrived, weights, 0.0), axis=0, keepdims=True)
-        fast, was_reset = network.step(fast, drive, theta, dt, chance)
-        fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
-        if adaptation is not None:
-            theta = theta + adaptation.theta_plus * (was_reset & valid)[0]
-        past = jnp.concatenate([s_pre, past[:-1]])  # past[d]: the input spikes d steps ago
-        arrived = past[delay.astype(int), place]
-        pre = rule.pre_trace.step(pre, arrived, dt)
-        post, size = plasticity.after(rule, post, fast.spikes, dt)
-        dw = size * rule.on_post(weights, pre, 0.0)
-        if post.fast is not None:
-            dw = dw + jnp.where(arrived, rule.on_pre(weights, 0.0, post.fast), 0.0)
-        weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
-        carry = weights, theta, fast, pre, post, past, arrived
-        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v)
-
-    start = (
-        learned.weights,
-        learned.theta,
-        network.reset(1),
-        jnp.zeros(delay.shape),
-        plasticity.at_rest(rule, (1, network.n_neurons)),
-        jnp.zeros((network.longest_delay + 1, raster.shape[2]), bool),
-        jnp.zeros(delay.shape, bool),
-    )
-    (weights, theta, *_), recording = jax.lax.scan(step, start, (raster, network.chance(key, len(raster), 1)))
+    (weights, theta, *_), recording = jax.lax.scan(step, start, (raster, network.chance(key, n_steps, batch)))
     counts = jnp.sum(recording.spikes, axis=0, dtype=float)
     return dataclasses.replace(learned, weights=weights, theta=theta), counts, recording
 

@@ -31,15 +31,14 @@ from jsnn.competition import winners
 from jsnn.network import Chance, Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, combine, dense, plasticity
+from jsnn.simulate.arrivals import product
+from jsnn.simulate.columns import SLACK, if_it, moves_silent, settled, unsettled_columns
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
 from jsnn.simulate.sparse import Sparse
 from jsnn.synapses import Delta
 from jsnn.types import Coasting, State
-
-ROWS = 64  # of the weights, in a block of a product
-SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
 
 
 @node
@@ -127,32 +126,26 @@ class Event(Online):
         keys: Array,
     ) -> tuple[Learned, Pending, Array]:
         """The result of an attempt, or of the sparse engine if it did not fit."""
-        touched, adaptation = tried.touched, network.neuron.adaptation
-
+        touched, n_spikes = tried.touched, jnp.sum(tried.spikes, axis=0)
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
         columns = learned.weights.at[:, index].get(mode="fill", fill_value=0.0)
-        columns = network.normalise(self.settled(network, columns, tried, active[0]))
+        columns = network.normalise(settled(network.rule, columns, touched.weights, active[0], n_spikes))
         weights = learned.weights.at[:, index].set(columns, mode="drop")
-        theta = tried.theta
-        if adaptation is not None:
-            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), spikes.shape[1] * dt)
-        theta = jnp.where(fits, theta, learned.theta)
         unsettled = unsettled_columns(network, columns) & (index < network.n_neurons)
         after = Pending(
             index=jnp.where(unsettled, index, network.n_neurons)[jnp.argsort(~unsettled)],
             n=jnp.sum(unsettled, dtype=jnp.int32),
         )
-        counts = jnp.zeros((1, network.n_neurons)).at[0, index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
+        counts = jnp.zeros((1, network.n_neurons)).at[0, index].set(n_spikes, mode="drop")
+        rested = network.homeostasis(learned, tried.theta, counts[0], valid[0], spikes.shape[1] * dt)
 
         def in_full(carry):
             learned, _, counts = Sparse().present(network, carry[1], (), spikes, active, valid, dt, keys)
             return jnp.array(True), learned, self.start(network, learned), counts
 
         # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
-        scale = network.rescaled(learned.scale, counts[0], valid[0].astype(theta.dtype))
-        scale = jax.tree.map(lambda new, old: jnp.where(fits, new, old), scale, learned.scale)
-        carry = fits, dataclasses.replace(learned, weights=weights, theta=theta, scale=scale), after, counts
+        carry = fits, dataclasses.replace(if_it(fits, rested, learned), weights=weights), after, counts
         return jax.lax.while_loop(lambda carry: ~carry[0], in_full, carry)[1:]
 
     def respond(
@@ -182,13 +175,6 @@ class Event(Online):
 
         return jax.lax.map(one, (spikes, active, keys))
 
-    def settled(self, network: Network, columns: Array, tried: Attempt, active: Array) -> Array:
-        """The columns [n_input, capacity] of the touched neurons after an attempt, within their bounds."""
-        columns = jnp.clip(columns, network.rule.w_min, network.rule.w_max)
-        if network.rule.unpaired:
-            columns = plasticity.unheard(network.rule, columns, jnp.sum(tried.spikes, axis=0))
-        return columns.at[active].set(tried.touched.weights.T, mode="drop")
-
     def nothing_pending(self, network: Network) -> Pending:
         """Before a presentation of which all columns are settled."""
         return Pending(index=jnp.full(self.capacity, network.n_neurons, jnp.int32), n=jnp.zeros((), jnp.int32))
@@ -209,10 +195,12 @@ class Event(Online):
         touched = tried.touched
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
-        before, so_far = (x.at[:, index].get(mode="fill", fill_value=0.0) for x in (learned.weights, total))
-        changed = self.settled(network, before, tried, active) - before
-        total = total.at[:, index].set(combine(network.reduction, so_far, changed), mode="drop")
-        counts = jnp.zeros(network.n_neurons).at[index].set(jnp.sum(tried.spikes, axis=0), mode="drop")
+        n_spikes, rule = jnp.sum(tried.spikes, axis=0), network.rule
+        place = (slice(None) if rule.unpaired else active[:, None]), index  # silent inputs learn, or nothing
+        before, so_far = (x.at[place].get(mode="fill", fill_value=0.0) for x in (learned.weights, total))
+        after = settled(rule, before, touched.weights, active, n_spikes) if rule.unpaired else touched.weights.T
+        total = total.at[place].set(combine(network.reduction, so_far, after - before), mode="drop")
+        counts = jnp.zeros(network.n_neurons).at[index].set(n_spikes, mode="drop")
 
         def in_full(carry):
             return jnp.array(True), *Sparse().change(network, learned, carry[1], spikes, active, valid, dt, key)
@@ -415,46 +403,6 @@ class Event(Online):
             return None
         length = max(n for n in range(1, min(self.piece, n_steps) + 1) if n_steps % n == 0)
         return None if length in (1, n_steps) else length
-
-
-def product(left: Array, active: Array, weights: Array) -> Array:
-    """left [m, n_active] @ weights[active] [n_active, n_neurons], where `active` int32[n_active] ascends and n_input
-    marks a place that is none, to be left out.
-
-    In blocks of rows, of which there are as many as this presentation needs: most images have far fewer bright pixels
-    than the brightest, and the weights of a large network are not copied.
-    """
-    n_input, n_neurons = weights.shape
-    size = -(-left.shape[1] // ROWS) * ROWS
-    left = jnp.pad(left, ((0, 0), (0, size - left.shape[1])))
-    active = jnp.pad(active, (0, size - active.shape[0]), constant_values=n_input)
-
-    def add(block, total):
-        rows = jax.lax.dynamic_slice(active, (block * ROWS,), (ROWS,))
-        some = jax.lax.dynamic_slice(left, (0, block * ROWS), (left.shape[0], ROWS))
-        return total + some @ weights.at[rows].get(mode="fill", fill_value=0.0)
-
-    n_blocks = -(-jnp.sum(active < n_input) // ROWS)
-    return jax.lax.fori_loop(0, n_blocks, add, jnp.zeros((left.shape[0], n_neurons), weights.dtype))
-
-
-def unsettled_columns(network: Network, weights: Array) -> Array:
-    """Whether the bounds or the normalisation would move a column of weights `[n_input, n]`: bool[n]."""
-    outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
-    if network.norm is None:
-        return outside
-    length = network.length(weights)
-    rounding = 256 * jnp.finfo(weights.dtype).eps
-    return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
-
-
-def moves_silent(network: Network) -> str | None:
-    """Whether the rule moves the weights of a neuron that has not fired, in a line; None if it does not."""
-    weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
-    if np.all(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) == 0):
-        return None
-    name = type(network.rule).__name__
-    return f"{name} moves weights at a presynaptic spike although the postsynaptic neuron has not fired"
 
 
 def refusal(network: Network) -> str | None:

@@ -112,3 +112,11 @@ def change(
     at_pre = rule.on_pre(w, 0.0, 0.0)
     n_pre, pre_pairs = reduced(s_pre, jnp.ones_like(post[:, :1])), reduced(s_pre, post)
     return at_pre * n_pre + (rule.on_pre(w, 0.0, 1.0) - at_pre) * pre_pairs + dw
+
+
+def change_of_each(rule: Rule, w: Array, arrived: Array, size: Array, pre: Array, post: Array | None) -> Array:
+    """The weight change of one step where every synapse has arrivals and a presynaptic trace of its own: `arrived` and
+    `pre` [n_pre, n_post], of one presentation.
+    """
+    dw = size * rule.on_post(w, pre, 0.0)
+    return dw if post is None else dw + jnp.where(arrived, rule.on_pre(w, 0.0, post), 0.0)

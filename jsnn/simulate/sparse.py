@@ -110,12 +110,9 @@ class Sparse(Online):
         (weights, theta, *_), all_fired = jax.lax.scan(step, (weights, theta, fast, drive, *traces), later)
         counts = fired + jnp.sum(all_fired, axis=0, dtype=float)
 
-        if adaptation is not None:
-            theta = adaptation.decay_presentations(theta, valid[0].astype(theta.dtype), n_steps * dt)
         whole = clipped(learned.weights)
         if rule.unpaired:
             whole = plasticity.unheard(rule, whole, counts)
         whole = whole.at[active[0]].set(weights, mode="drop")
-        scale = network.rescaled(learned.scale, counts, valid[0].astype(theta.dtype))
-        learned = dataclasses.replace(learned, weights=network.normalise(whole), theta=theta, scale=scale)
-        return learned, memo, counts[None]
+        after = network.homeostasis(learned, theta, counts, valid[0], n_steps * dt)
+        return dataclasses.replace(after, weights=network.normalise(whole)), memo, counts[None]

@@ -1,0 +1,50 @@
+"""What engines that touch few columns of the weights share: what becomes of those, and of the others."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsnn.network import Learned, Network
+from jsnn.simulate import plasticity
+from jsnn.types import Rule
+
+SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
+
+
+def settled(rule: Rule, columns: Array, touched: Array, active: Array, n_spikes: Array) -> Array:
+    """Columns [n_input, n] after a presentation, within their bounds: `touched` [n, n_active] at the inputs that were
+    `active`, and what silent inputs learn from `n_spikes` [n] elsewhere.
+    """
+    columns = jnp.clip(columns, rule.w_min, rule.w_max)
+    if rule.unpaired:
+        columns = plasticity.unheard(rule, columns, n_spikes)
+    return columns.at[active].set(touched.T, mode="drop")
+
+
+def if_it(fits: Array, after: Learned, before: Learned) -> Learned:
+    """`before`, with the thresholds and scales of `after` if a presentation fits into its engine."""
+    new, old = (after.theta, after.scale), (before.theta, before.scale)
+    theta, scale = jax.tree.map(lambda a, b: jnp.where(fits, a, b), new, old)
+    return dataclasses.replace(before, theta=theta, scale=scale)
+
+
+def unsettled_columns(network: Network, weights: Array) -> Array:
+    """Whether the bounds or the normalisation would move a column of weights `[n_input, n]`: bool[n]."""
+    outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
+    if network.norm is None:
+        return outside
+    length = network.length(weights)
+    rounding = 256 * jnp.finfo(weights.dtype).eps
+    return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
+
+
+def moves_silent(network: Network) -> str | None:
+    """Whether the rule moves the weights of a neuron that has not fired, in a line; None if it does not."""
+    weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
+    if np.all(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) == 0):
+        return None
+    name = type(network.rule).__name__
+    return f"{name} moves weights at a presynaptic spike although the postsynaptic neuron has not fired"
