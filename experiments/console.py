@@ -274,7 +274,7 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     out = arguments.out or Path("checkpoints") / cfg.study
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
-    each = schedule.n_train * schedule.epochs + schedule.n_assign + schedule.n_test * schedule.test_passes
+    each = schedule.n_train * schedule.epochs + schedule.n_answers
     title = (
         f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
     )

@@ -344,9 +344,7 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
     began, compiled_before = time.perf_counter(), job.compiled.seconds
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
-    job.observer.lane(
-        number, entries, len(entries) * (total - done + schedule.n_assign + schedule.n_test * schedule.test_passes)
-    )
+    job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_answers))
     state = _train_lane(job, number, lane, entries, state)
     on_test = job.cfg.run.readout == "labelled_on_test_images"
     progress = job.observer.progress

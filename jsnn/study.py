@@ -63,6 +63,11 @@ class Schedule:
     windows: int = 20  # an epoch
     test_passes: int = 1  # through the test images
 
+    @property
+    def n_answers(self) -> int:
+        """Presentations that a frozen network answers."""
+        return self.n_assign + self.n_test * self.test_passes
+
 
 PRESENTATIONS = Rasters(active=1, spikes=1, pixels=1)  # type: ignore[arg-type]  # the axes along which they lie
 EVENT, SPARSE, DENSE = Event(piece=25, many=128), Sparse(), Dense()
