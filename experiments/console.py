@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rivals.clock import cores
+
 from jsnn.errors import Deserted, InputError
 
 COMPILATION_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jsnn" / "xla"
@@ -270,7 +272,7 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
         grid.join(*joining(arguments.join))
     else:
         alone = len(cfg.entries) == 1 and study.in_lockstep(cfg.entries[0].trial)
-        grid.use_cores(1 if alone else os.cpu_count() or 1)
+        grid.use_cores(1 if alone else cores())
     out = arguments.out or Path("checkpoints") / cfg.study
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)

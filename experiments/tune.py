@@ -8,10 +8,10 @@ Writes DIR/results.jsonl, a line a candidate and rung; DIR/best.toml, [[cell]] t
 experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or killed search goes on with --resume.
 """
 
-import os
 from pathlib import Path
 
 from console import Console, command, prepare_jax, read_data, study_parser
+from rivals.clock import cores
 
 from jsnn import config
 from jsnn.errors import InputError
@@ -41,7 +41,7 @@ def main() -> None:
     if arguments.cell:
         cfg = config.parse(only(cfg.tables, arguments.cell))
     search.search_of(cfg)
-    grid.use_cores(os.cpu_count() or 1)
+    grid.use_cores(cores())
     dataset = read_data(cfg, arguments.data_dir)
     n_validation = cfg.data.n_test or len(dataset.test_labels)
     out: Path = arguments.out or Path("checkpoints") / cfg.study
