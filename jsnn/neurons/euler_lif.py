@@ -1,5 +1,7 @@
 """The leaky integrate-and-fire neuron as Diehl & Cook simulate it."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from jax import Array
 
@@ -33,12 +35,12 @@ class EulerLIF:
     v_threshold: Finite = -72.0  # mV, without theta
     v_reset: Finite = -65.0  # mV
     v_floor: Real = -100.0  # mV
-    refractory: NonNegative = 5.0  # ms
+    refractory: NonNegative | None = 5.0  # ms; None: no refractory period
     adaptation: AdaptiveThreshold | None = AdaptiveThreshold(theta_0=20.0)
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
         """Membranes at the start of a presentation."""
-        return membrane.at(self.v_rest, shape)
+        return membrane.at(self.v_rest, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
         """None."""
@@ -52,12 +54,12 @@ class EulerLIF:
         period ends with it moves.
         """
         del noise
-        after = Membrane(v=state.v, refractory=state.refractory - dt)
+        after = membrane.after(state, state.v, dt)
         held = membrane.is_refractory(after, dt)
         v = jnp.maximum(state.v + dt / self.tau_m * (self.v_rest - state.v + current), self.v_floor)
         v = jnp.where(held, state.v, v)
         excess = jnp.where(held, -jnp.inf, v - (self.v_threshold + theta))
-        return Membrane(v=v, refractory=after.refractory), excess
+        return dataclasses.replace(after, v=v), excess
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""

@@ -5,14 +5,15 @@ from jax import Array
 
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.neurons import membrane
-from jsnn.neurons.membrane import Membrane
-from jsnn.pytree import node
+from jsnn.neurons.membrane import Membrane, Reset
+from jsnn.pytree import node, static
 from jsnn.ranges import Finite, NonNegative, Real
 
 
 @node
 class IF:
-    """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset.
+    """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset, or
+    v <- v - (v_threshold - v_reset) where `reset` is "soft".
 
     A presentation starts at v_reset. Input that arrives within `refractory` ms of a spike is lost, inhibition included.
     """
@@ -20,12 +21,13 @@ class IF:
     v_threshold: Finite = -52.0  # mV
     v_reset: Finite = -60.0  # mV
     v_floor: Real = float("-inf")  # mV; the potential does not fall below it
-    refractory: NonNegative = 5.0  # ms
+    refractory: NonNegative | None = 5.0  # ms; None: no refractory period
+    reset: Reset = static(default="hard")
     adaptation: AdaptiveThreshold | None = None
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
         """Membranes at the start of a presentation."""
-        return membrane.at(self.v_reset, shape)
+        return membrane.at(self.v_reset, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
         """None."""
@@ -38,11 +40,12 @@ class IF:
         """One step; see `jsnn.types.Neuron`."""
         del noise
         v = jnp.maximum(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
-        return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
+        return membrane.after(state, v, dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
-        return membrane.reset(state, spikes, self.v_reset, self.refractory)
+        v = self.v_reset if self.reset == "hard" else state.v - (self.v_threshold - self.v_reset)
+        return membrane.reset(state, spikes, v, self.refractory)
 
     def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
         """Bound of the excess; see `jsnn.types.Coasting`."""
@@ -56,4 +59,4 @@ class IF:
 
     def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
         """Steps without a spike; see `jsnn.types.Coasting`."""
-        return Membrane(v=state.v + push, refractory=state.refractory - n_steps * dt)
+        return membrane.after(state, state.v + push, n_steps * dt)

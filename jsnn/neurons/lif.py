@@ -5,8 +5,8 @@ from jax import Array
 
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.neurons import membrane
-from jsnn.neurons.membrane import Membrane
-from jsnn.pytree import node
+from jsnn.neurons.membrane import Membrane, Reset
+from jsnn.pytree import node, static
 from jsnn.ranges import Finite, NonNegative, Positive, Real
 
 
@@ -17,7 +17,7 @@ class LIF:
         v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + I
 
     with I the sum of the weights (mV) that arrive in the step; a spike where v >= v_threshold + theta, then
-    v <- v_reset.
+    v <- v_reset, or v <- v - (v_threshold - v_reset) where `reset` is "soft".
     Input that arrives within `refractory` ms of a spike is lost, inhibition included; the leak goes on. With
     `adaptation` it is the adaptive LIF of Diehl & Cook (2015) in its current-based form.
     """
@@ -27,12 +27,13 @@ class LIF:
     v_threshold: Finite = -52.0  # mV
     v_reset: Finite = -60.0  # mV
     v_floor: Real = float("-inf")  # mV; the potential does not fall below it
-    refractory: NonNegative = 5.0  # ms
+    refractory: NonNegative | None = 5.0  # ms; None: no refractory period
+    reset: Reset = static(default="hard")
     adaptation: AdaptiveThreshold | None = None
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
         """Membranes at the start of a presentation."""
-        return membrane.at(self.v_rest, shape)
+        return membrane.at(self.v_rest, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
         """None."""
@@ -46,11 +47,12 @@ class LIF:
         del noise
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
         v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
-        return Membrane(v=v, refractory=state.refractory - dt), v - (self.v_threshold + theta)
+        return membrane.after(state, v, dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
-        return membrane.reset(state, spikes, self.v_reset, self.refractory)
+        v = self.v_reset if self.reset == "hard" else state.v - (self.v_threshold - self.v_reset)
+        return membrane.reset(state, spikes, v, self.refractory)
 
     def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
         """Bound of the excess; see `jsnn.types.Coasting`."""
@@ -64,7 +66,7 @@ class LIF:
     def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
         """Steps without a spike; see `jsnn.types.Coasting`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + push
-        return Membrane(v=v, refractory=state.refractory - n_steps * dt)
+        return membrane.after(state, v, n_steps * dt)
 
     def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
         """Bound of the potential; see `jsnn.types.Settling`."""

@@ -1,11 +1,15 @@
-"""The state and the spike that all membranes with a refractory period share."""
+"""The state and the spike that all membranes share."""
 
 import dataclasses
+from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
 
+from jsnn import surrogate
 from jsnn.pytree import node
+
+Reset = Literal["hard", "soft"]  # a spike puts the potential to v_reset, or takes v_threshold - v_reset from it
 
 
 @node
@@ -13,17 +17,22 @@ class Membrane:
     """Potential and what is left of the refractory period, each `float32[..., n_neurons]`."""
 
     v: Array  # mV
-    refractory: Array  # ms left
+    refractory: Array | None  # ms left; None: a neuron without refractory period
 
 
-def at(potential: Array | float, shape: tuple[int, ...]) -> Membrane:
-    """Membranes at rest at `potential` mV, not refractory."""
-    return Membrane(v=jnp.full(shape, potential, float), refractory=jnp.zeros(shape))
+def at(potential: Array | float, shape: tuple[int, ...], refractory: Array | float | None) -> Membrane:
+    """Membranes at rest at `potential` mV, not refractory; `refractory` is their period."""
+    return Membrane(v=jnp.full(shape, potential, float), refractory=None if refractory is None else jnp.zeros(shape))
+
+
+def after(state: Membrane, v: Array, time: Array | float) -> Membrane:
+    """Membranes `time` ms later, at `v` mV."""
+    return Membrane(v=v, refractory=None if state.refractory is None else state.refractory - time)
 
 
 def is_refractory(state: Membrane, dt: Array | float) -> Array:
     """Which neurons drop their input in this step: those with time left that is more than rounding of float32."""
-    return state.refractory > 1e-3 * dt
+    return jnp.array(False) if state.refractory is None else state.refractory > 1e-3 * dt
 
 
 def ceiling(state: Membrane, left_alone: Array, v_floor: Array | float, total: Array, dt: Array | float) -> Array:
@@ -35,8 +44,7 @@ def ceiling(state: Membrane, left_alone: Array, v_floor: Array | float, total: A
     return jnp.where(linear, jnp.maximum(state.v, left_alone) + total, jnp.inf)
 
 
-def reset(state: Membrane, spikes: Array, v_reset: Array | float, refractory: Array | float) -> Membrane:
-    """Membranes after `spikes`: at `v_reset`, refractory for `refractory` ms."""
-    return dataclasses.replace(
-        state, v=jnp.where(spikes, v_reset, state.v), refractory=jnp.where(spikes, refractory, state.refractory)
-    )
+def reset(state: Membrane, spikes: Array, v: Array | float, refractory: Array | float | None) -> Membrane:
+    """Membranes after `spikes` (bool, or 0 and 1 to be differentiated): at `v` mV, refractory for `refractory` ms."""
+    left = None if state.refractory is None else jnp.where(spikes > 0, refractory, state.refractory)
+    return dataclasses.replace(state, v=surrogate.where(spikes, v, state.v), refractory=left)

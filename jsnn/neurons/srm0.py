@@ -28,7 +28,7 @@ class SRM0:
     v_threshold: Finite = -52.0  # mV
     v_reset: Finite = -60.0  # mV
     v_floor: Real = float("-inf")  # mV; the potential does not fall below it
-    refractory: NonNegative = 5.0  # ms
+    refractory: NonNegative | None = 5.0  # ms; None: no refractory period
     epsilon_0: Positive = 1.0  # gain of the input
     rho_0: Positive = 1.0  # 1/ms, rate at the threshold
     delta: Positive = 5.0  # mV, width of the threshold
@@ -37,7 +37,7 @@ class SRM0:
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
         """Membranes at the start of a presentation."""
-        return membrane.at(self.v_rest, shape)
+        return membrane.at(self.v_rest, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> Array:
         """E ~ Exp(1)."""
@@ -52,7 +52,7 @@ class SRM0:
         excess = v - (self.v_threshold + theta) - self.delta * jnp.log(noise / (self.rho_0 * dt))
         if not self.fires_in_refractory:
             excess = jnp.where(membrane.is_refractory(state, dt), -jnp.inf, excess)
-        return Membrane(v=v, refractory=state.refractory - dt), excess
+        return membrane.after(state, v, dt), excess
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
