@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsnn.data.augmentation import Augmentation
 from jsnn.network import Learned, Network
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, NonNegative, Positive, Seed, Steps
@@ -45,6 +46,7 @@ class Inputs:
     n_steps: Count = static(default=100)  # of an image
     rest: Steps = static(default=0)  # steps without input after it, part of its presentation
     again: Again | None = None  # None: every image is shown once
+    augmentation: Augmentation | None = None  # of training images; for networks trained by gradients
     batch_size: Count = static(default=1)  # presentations that learn together
 
     def key(self, purpose: Array | int) -> Array:

@@ -13,4 +13,7 @@ NEURONS: dict[str, Neuron] = {
     "srm0": SRM0(),
     "adaptive_lif": LIF(adaptation=AdaptiveThreshold()),
     "euler_lif": EulerLIF(),
+    # Membranes in units of their thresholds, as networks that are trained by gradients have them.
+    "unit_if": IF(v_threshold=1.0, v_reset=0.0, refractory=None),
+    "unit_lif": LIF(tau_m=2.0, v_rest=0.0, v_threshold=1.0, v_reset=0.0, refractory=None),
 }

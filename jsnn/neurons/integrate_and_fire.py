@@ -12,8 +12,8 @@ from jsnn.ranges import Finite, NonNegative, Real
 
 @node
 class IF:
-    """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset, or
-    v <- v - (v_threshold - v_reset) where `reset` is "soft".
+    """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset
+    (or v <- v - (v_threshold - v_reset) where `reset` is "soft").
 
     A presentation starts at v_reset. Input that arrives within `refractory` ms of a spike is lost, inhibition included.
     """

@@ -46,5 +46,7 @@ def ceiling(state: Membrane, left_alone: Array, v_floor: Array | float, total: A
 
 def reset(state: Membrane, spikes: Array, v: Array | float, refractory: Array | float | None) -> Membrane:
     """Membranes after `spikes` (bool, or 0 and 1 to be differentiated): at `v` mV, refractory for `refractory` ms."""
-    left = None if state.refractory is None else jnp.where(spikes > 0, refractory, state.refractory)
+    left = state.refractory
+    if left is not None and refractory is not None:
+        left = jnp.where(spikes > 0, refractory, left)
     return dataclasses.replace(state, v=surrogate.where(spikes, v, state.v), refractory=left)

@@ -1,0 +1,220 @@
+"""Feedforward networks for gradients: layers from flax, neurons ours, unrolled layer by layer.
+
+    spikes_0 = input,    current_l = W_l spikes_(l-1),    spikes_l = neuron(current_l)
+
+Nothing flows back from a layer to one before it, so each layer is computed for all time steps before the next one
+begins: the synapses of a layer are one product over time and batch, and only the elementwise neurons are scanned. A
+spike reaches the next layer in the same step (as in STBP, Wu et al. 2018), not one step later as in `jsnn.network`.
+
+The text of an architecture is the one papers use, "32C3-AP2-32C3-AP2-128-10": convolutions of 32 channels and 3 x 3
+pixels (zero-padded, stride 1), average pooling of 2 x 2 ("MP2": the maximum), dense layers; the last is the output.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn import surrogate
+from jsnn.errors import InputError
+from jsnn.neurons import NEURONS
+from jsnn.pytree import node, static
+from jsnn.ranges import Count, Positive, Probability
+from jsnn.surrogate import ArcTan, Surrogate
+from jsnn.types import Neuron, State
+
+Params = dict[str, Any]  # of a network: "synapses" and "neurons", lists with an entry a layer
+
+
+class Projection(nn.Module):
+    """The synapses of a layer, and the pooling of what they see."""
+
+    size: int  # neurons, or channels
+    kernel: int = 0  # pixels across; 0: dense
+    pooling: tuple[tuple[str, int], ...] = ()  # ("AP" or "MP", pixels across), before the weights
+    bias: bool = False
+    gain: Any = 1.0  # of the initial weights: their standard deviation is gain / sqrt(inputs of a neuron)
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Currents [n, height, width, size] or [n, size] of inputs [n, height, width, channels] or [n, inputs]."""
+        for kind, width in self.pooling:
+            pool = nn.avg_pool if kind == "AP" else nn.max_pool
+            x = pool(x, (width, width), (width, width))
+        init = nn.initializers.variance_scaling(self.gain**2, "fan_in", "truncated_normal")
+        if self.kernel:
+            return nn.Conv(self.size, (self.kernel, self.kernel), use_bias=self.bias, kernel_init=init)(x)
+        return nn.Dense(self.size, use_bias=self.bias, kernel_init=init)(x.reshape(len(x), -1))
+
+
+def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple[Projection, ...]:
+    """The layers of an architecture. Raises InputError for a text that is none."""
+    layers, pooling = [], []
+    for part in architecture.split("-"):
+        match = re.fullmatch(r"(?:(\d+)C)?([1-9]\d*)|(AP|MP)([1-9]\d*)", part)
+        if match is None or match[1] == "0":
+            raise InputError(f"{part!r} in {architecture!r}: it should be a layer like 32C3, AP2, MP2 or 128")
+        channels, size, pool, width = match.groups()
+        if pool:
+            pooling.append((pool, int(width)))
+            continue
+        if channels and layers and not layers[-1].kernel:
+            raise InputError(f"{part!r} in {architecture!r}: a convolution should not follow a dense layer")
+        if pooling and layers and not layers[-1].kernel:
+            raise InputError(f"{architecture!r}: pooling should not follow a dense layer")
+        kernel = int(size) if channels else 0
+        layers.append(Projection(int(channels or size), kernel, tuple(pooling), bias, gain))
+        pooling = []
+    if pooling or layers[-1].kernel:
+        raise InputError(f"{architecture!r}: its last layer should be dense, a neuron for each class")
+    return tuple(layers)
+
+
+@node
+class Response:
+    """What a network did."""
+
+    output: Array  # [n_steps, batch, n_classes]: spikes, or potentials (mV) of neurons that do not fire
+    spikes: tuple[Array, ...]  # [batch] for each layer that fires: how many, in all steps
+
+
+@node
+class Measured:
+    """Of one batch, while it is learned from."""
+
+    loss: Array
+    accuracy: Array
+    rates: tuple[Array, ...]  # spikes a presentation, of each layer that fires
+
+    @classmethod
+    def of(cls, loss: Array, response: Response, labels: Array) -> "Measured":
+        """A response to inputs of classes `labels` int32[batch]."""
+        right = jnp.argmax(jnp.sum(response.output, axis=0), axis=-1) == labels
+        return cls(loss=loss, accuracy=jnp.mean(right), rates=tuple(jnp.mean(s) for s in response.spikes))
+
+
+@node
+class ReLU:
+    """In the place of a neuron: a rectified linear unit. No time, no spikes: the network is an ANN then."""
+
+
+@node
+class Feedforward:
+    """A feedforward network of one kind of neuron, or of rectified linear units.
+
+    `readout`: "rate", the output neurons fire as all others do; "membrane", they integrate and never fire.
+    `learn`: fields of the neuron that training changes too, for each layer (positive numbers, of which it is the
+    logarithm that is trained).
+    `detach_reset`: no gradient through the reset.
+    `chunk`: steps after which only the states are kept for the backward pass, everything between is computed again;
+    None: all is kept. Memory falls from n_steps to n_steps / chunk + chunk.
+    """
+
+    architecture: str = static(default="800-10")
+    input_shape: tuple[int, ...] = static(default=(28, 28, 1))
+    neuron: Neuron | ReLU = NEURONS["unit_lif"]
+    surrogate: Surrogate = ArcTan()
+    readout: Literal["rate", "membrane"] = static(default="rate")
+    bias: bool = static(default=False)
+    gain: Positive = 1.0
+    learn: tuple[str, ...] = static(default=())
+    detach_reset: bool = static(default=False)
+    dropout: Probability | None = (
+        None  # of what dense layers but the first see, the same in all steps of a presentation
+    )
+    chunk: Count | None = static(default=None)
+
+    @property
+    def layers(self) -> tuple[Projection, ...]:
+        """From the input to the output."""
+        return projections(self.architecture, self.bias, self.gain)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Of the input and of each layer: [height, width, channels] or [neurons]."""
+        shapes = [self.input_shape]
+        for layer in self.layers:
+            x = jax.ShapeDtypeStruct((1, *shapes[-1]), float)
+            made = jax.eval_shape(lambda x, layer=layer: layer.init_with_output(jax.random.key(0), x)[0], x)
+            shapes.append(made.shape[1:])
+        return shapes
+
+    def init(self, key: Array) -> Params:
+        """Random weights, and the neurons' own values of what `learn` names."""
+        synapses = [
+            layer.init(jax.random.fold_in(key, i), jnp.zeros((1, *shape)))["params"]
+            for i, (layer, shape) in enumerate(zip(self.layers, self.shapes, strict=False))
+        ]
+        own = {name: jnp.log(jnp.asarray(getattr(self.neuron, name), float)) for name in self.learn}
+        return {"synapses": synapses, "neurons": [own] * len(synapses)}
+
+    def neurons(self, params: Params) -> list[Neuron]:
+        """Those of each layer."""
+        neuron = cast(Any, self.neuron)
+        return [dataclasses.replace(neuron, **jax.tree.map(jnp.exp, own)) for own in params["neurons"]]
+
+    def respond(self, params: Params, x: Array, n_steps: int, dt: Array | float, key: Array | None = None) -> Response:
+        """The response to `x` [n_steps, batch, *input_shape], or [1, batch, *input_shape] for the same in every step.
+        `key` is for dropout while training.
+        """
+        if isinstance(self.neuron, ReLU):
+            return Response(output=self._units(params, x[0], key)[None], spikes=())
+        neurons, batch = self.neurons(params), x.shape[1]
+        states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
+
+        def steps(states: Sequence[State], x: Array, n: int) -> tuple[list[State], Response]:
+            ends, spikes = [], []
+            for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
+                flat = self._project(params, i, x.reshape(-1, *x.shape[2:]), key, batch)
+                fires = i < len(neurons) - 1 or self.readout == "rate"
+                state, x = self._evolve(neuron, state, flat.reshape(*x.shape[:2], *flat.shape[1:]), n, dt, fires)
+                ends.append(state)
+                if fires:
+                    spikes.append(jnp.sum(x, axis=(0, *range(2, x.ndim))))
+            return ends, Response(output=x, spikes=tuple(spikes))
+
+        if self.chunk is None:
+            return steps(states, x, n_steps)[1]
+        n, constant = self.chunk, len(x) == 1
+        xs = None if constant else x.reshape(-1, n, *x.shape[1:])
+        body = jax.checkpoint(lambda states, some: steps(states, x if constant else some, n), prevent_cse=False)
+        _, parts = jax.lax.scan(body, states, xs, length=n_steps // n)
+        output = parts.output.reshape(n_steps, batch, -1)
+        return Response(output=output, spikes=tuple(jnp.sum(s, axis=0) for s in parts.spikes))
+
+    def _units(self, params: Params, x: Array, key: Array | None) -> Array:
+        """The logits [batch, n_classes] of an ANN."""
+        for i in range(len(self.layers)):
+            x = self._project(params, i, x if i == 0 else nn.relu(x), key, len(x))
+        return x
+
+    def _project(self, params: Params, i: int, x: Array, key: Array | None, batch: int) -> Array:
+        """Currents [n, ...] of layer `i`, of `x` [n, ...], n a multiple of `batch`."""
+        layer = self.layers[i]
+        if key is not None and self.dropout is not None and i > 0 and not layer.kernel:
+            kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1.0 - self.dropout, (batch, *x.shape[1:]))
+            kept = jnp.tile(kept, (len(x) // batch, *[1] * (x.ndim - 1)))
+            x = jnp.where(kept, x / (1.0 - self.dropout), 0.0)
+        return cast(Array, layer.apply({"params": params["synapses"][i]}, x))
+
+    def _evolve(
+        self, neuron: Neuron, state: State, current: Array, n_steps: int, dt: Array | float, fires: bool
+    ) -> tuple[State, Array]:
+        """All steps of a layer: its state at the end; its spikes of each step, or potentials if it does not fire."""
+        constant = len(current) == 1
+
+        def step(state, here):
+            state, excess = neuron.integrate(state, current[0] if constant else here, jnp.zeros(()), dt, ())
+            if not fires:
+                return state, state.v
+            spikes = surrogate.spike(excess, self.surrogate)
+            return neuron.fire(state, jax.lax.stop_gradient(spikes) if self.detach_reset else spikes), spikes
+
+        # Of each step only the state is kept for the backward pass: all else is a few operations on it.
+        body = jax.checkpoint(step, prevent_cse=False)
+        return jax.lax.scan(body, state, None if constant else current, length=n_steps)

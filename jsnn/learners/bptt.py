@@ -1,0 +1,43 @@
+"""Backpropagation through time."""
+
+from typing import Literal
+
+import jax
+from jax import Array
+
+from jsnn.feedforward import Feedforward, Measured, Params
+from jsnn.learners.optimiser import Optimiser
+from jsnn.losses import LOSSES
+from jsnn.pytree import node, static
+
+
+@node
+class BPTT:
+    """Backpropagation through all steps and layers of a presentation, with the surrogate for the derivative of a spike
+    (STBP, Wu et al. 2018). It needs all states of all steps at once, and the weights of the layers above: no neuron
+    could do it.
+    """
+
+    loss: Literal["mean_squared", "cross_entropy", "count_cross_entropy", "stepwise_cross_entropy"] = static(
+        default="mean_squared"
+    )
+    optimiser: Optimiser = Optimiser()
+
+    def gradient(
+        self,
+        network: Feedforward,
+        params: Params,
+        x: Array,
+        labels: Array,
+        n_steps: int,
+        dt: Array | float,
+        key: Array | None = None,
+    ) -> tuple[Params, Measured]:
+        """See `jsnn.learners.Learner`."""
+
+        def loss(params):
+            response = network.respond(params, x, n_steps, dt, key)
+            value = LOSSES[self.loss](response.output, labels)
+            return value, Measured.of(value, response, labels)
+
+        return jax.grad(loss, has_aux=True)(params)
