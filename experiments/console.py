@@ -145,6 +145,7 @@ class Console:
         self.live: Any = None
         self.began = self.shown = time.monotonic()
         self.done = 0
+        self.note = ""
 
     def table(self) -> Any:
         """The matrix as it stands: final accuracies, and in grey those of the training window just finished."""
@@ -212,7 +213,7 @@ class Console:
             raise KeyboardInterrupt
         self.done += n
         now = time.monotonic()
-        rate = f"{self.done / max(now - self.began, 1e-9):,.0f}/s"
+        rate = f"{self.done / max(now - self.began, 1e-9):,.0f}/s  {self.note}".strip()
         for task in (self.whole, self.part):
             if task is not None:
                 self.bars.update(task, advance=n, rate=rate)
@@ -223,9 +224,10 @@ class Console:
             seconds = left / max(self.done / (now - self.began), 1e-9)
             self.rich.print(f"  {self.done}/{task.total:.0f} presentations, {rate}, about {seconds:.0f} s left")
 
-    def interim(self, entry: Any, accuracy: float) -> None:
-        """Grey number in the table."""
+    def interim(self, entry: Any, accuracy: float, note: str) -> None:
+        """Grey number in the table; the note beside the bar."""
         self.interims[entry.encoder, entry.neuron, entry.rule] = accuracy
+        self.note = note and f"{note}, {percent(accuracy)} %"
 
     def finished(self, record: dict[str, Any]) -> None:
         """Final number in the table."""

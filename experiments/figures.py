@@ -20,6 +20,7 @@ from jsnn.errors import InputError
 def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     """Draw all figures of a run; `dataset` supplies the image of the presentation. Returns the files."""
     from jsnn import plots, results, runs
+    from jsnn.gradient import GradientTrial
     from jsnn.synapses import Conductance
 
     records = results.read(run / "results.jsonl")
@@ -32,17 +33,15 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     best = max(spiking, key=lambda r: r["test_accuracy"])
     name = " x ".join(str(plots.LABELS.get(best[axis], best[axis])) for axis in ("encoder", "neuron", "rule"))
     trial, network = runs.network_of(cfg, lanes, learned, best)
-    where, unit = run / "figures", "leak conductances" if isinstance(trial.network.synapse, Conductance) else "mV"
-    drawn = [
-        plots.save(
-            plots.confusion_matrix(best["confusions"][best["readout"]], best["test_accuracy"], name),
-            where / "confusion.png",
-        ),
-        plots.save(
-            plots.receptive_fields(network.weights, best["neuron_labels"], unit=unit), where / "receptive_fields.png"
-        ),
-        plots.save(presentation(trial, network, dataset), where / "presentation.png"),
-    ]
+    where = run / "figures"
+    confusion = plots.confusion_matrix(best["confusions"][best["readout"]], best["test_accuracy"], name)
+    drawn = [plots.save(confusion, where / "confusion.png")]
+    if isinstance(trial, GradientTrial):
+        return [*drawn, plots.save(plots.progress(spiking), where / "progress.png")]
+    unit = "leak conductances" if isinstance(trial.network.synapse, Conductance) else "mV"
+    fields = plots.receptive_fields(network.weights, best["neuron_labels"], unit=unit)
+    drawn.append(plots.save(fields, where / "receptive_fields.png"))
+    drawn.append(plots.save(presentation(trial, network, dataset), where / "presentation.png"))
     neuron = trial.network.neuron
     if neuron.adaptation is not None:
         thresholds = plots.thresholds(network.theta, float(neuron.v_threshold), best["neuron_labels"])

@@ -19,27 +19,38 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from jsnn import relations
 from jsnn.adaptation import AdaptiveThreshold
-from jsnn.encoders import ENCODERS
+from jsnn.data.augmentation import Augmentation
+from jsnn.encoders import ANALOG, ENCODERS
 from jsnn.errors import InputError
+from jsnn.feedforward import Feedforward, ReLU
+from jsnn.gradient import GradientTrial
 from jsnn.inhibition import INHIBITIONS
+from jsnn.learners import LEARNERS, Learner
 from jsnn.learners.ann import ANN
 from jsnn.network import Network
 from jsnn.neurons import NEURONS
 from jsnn.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.rules import RULES
 from jsnn.scaling import SynapticScaling
+from jsnn.surrogate import SURROGATES
 from jsnn.synapses import SYNAPSES
 from jsnn.trial import Again, Inputs, Trial
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
-    "encoder": ENCODERS,
-    "neuron": NEURONS,
-    "rule": RULES,
+    "encoder": ENCODERS | ANALOG,
+    "neuron": NEURONS | {"relu": ReLU()},
+    "rule": RULES | LEARNERS,
     "synapse": SYNAPSES,
     "inhibition": INHIBITIONS,
+    "surrogate": SURROGATES,
 }
 # Fields that a table turns on and "none" turns off.
-OPTIONAL = {"adaptation": AdaptiveThreshold(), "scaling": SynapticScaling(), "again": Again()}
+OPTIONAL = {
+    "adaptation": AdaptiveThreshold(),
+    "scaling": SynapticScaling(),
+    "again": Again(),
+    "augmentation": Augmentation(),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,6 +73,7 @@ class RunConfig:
     n_steps: Count = 100  # of an image
     rest: Steps = 0  # steps of silence after it
     again: Again | None = None  # whether an image that few neurons answer is shown again
+    augmentation: Augmentation | None = None  # of training images, for networks trained by gradients
     dt: Positive = 1.0  # ms
     seed: Seed = 0
     test_passes: Count = 1  # how often the test images are shown; a neuron's answer is its counts in all of them
@@ -95,7 +107,7 @@ class Entry:
     neuron: str
     rule: str
     overrides: dict[str, Any]
-    trial: Trial
+    trial: Any  # Trial, or GradientTrial
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -114,6 +126,7 @@ class Config:
 
 NAME = re.compile(r"\w[\w.+-]{0,59}")  # of a study (a directory) and of its components
 AXES = ("encoder", "neuron", "rule")
+SHOWN = ("seed", "dt", "n_steps", "rest", "again", "augmentation", "batch_size")  # of [run]: what a trial is shown
 TABLES = ("study", "data", "run", "matrix", *AXES, "network", "cell", "sweep", "search", "ann", "published")
 
 
@@ -210,21 +223,25 @@ SWEEPABLE = {
     ),
     "network": lambda t, table, where: dataclasses.replace(t, network=overlay(t.network, table, where)),
     "neuron": lambda t, table, where: with_network(t, neuron=overlay(t.network.neuron, table, where)),
-    "rule": lambda t, table, where: with_network(t, rule=overlay(t.network.rule, table, where)),
+    "rule": lambda t, table, where: (
+        dataclasses.replace(t, rule=overlay(t.rule, table, where))
+        if isinstance(t, GradientTrial)
+        else with_network(t, rule=overlay(t.network.rule, table, where))
+    ),
 }
 
 
-def with_inputs(trial: Trial, inputs: Inputs) -> Trial:
+def with_inputs(trial: Any, inputs: Inputs) -> Any:
     """The trial with other inputs."""
     return dataclasses.replace(trial, inputs=inputs)
 
 
-def with_network(trial: Trial, **changes: Any) -> Trial:
+def with_network(trial: Any, **changes: Any) -> Any:
     """The trial with fields of its network changed."""
     return dataclasses.replace(trial, network=dataclasses.replace(trial.network, **changes))
 
 
-def swept(trial: Trial, path: str, value: Any, where: str = "sweep") -> Trial:
+def swept(trial: Any, path: str, value: Any, where: str = "sweep") -> Any:
     """The trial with the value at a dotted path (run.seed, rule.eta_post, network.n_neurons, ...) replaced. Trials
     that differ in numbers share a program; those that differ in sizes, words or what is "none" have one each.
     """
@@ -279,22 +296,15 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
     points = points_of(tables, {axis: [name for name, _ in axes[i]] for i, axis in enumerate(AXES)})
     entries = []
     for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
-        network = overlay(Network(neuron=neuron, rule=rule), tables.get("network", {}), "network")
+        by_gradients = isinstance(rule, Learner)
+        network = Feedforward(neuron=neuron) if by_gradients else Network(neuron=neuron, rule=rule)
+        network = overlay(network, tables.get("network", {}), "network")
         network = overlay(network, e_network, f"encoder.{e}.network")
         network = overlay(network, n_network, f"neuron.{n}.network")
         network = overlay(network, r_network, f"rule.{r}.network")
-        base = Trial(
-            inputs=Inputs(
-                encoder=encoder,
-                seed=run.seed,
-                dt=run.dt,
-                n_steps=run.n_steps,
-                rest=run.rest,
-                again=run.again,
-                batch_size=run.batch_size,
-            ),
-            network=network,
-        )
+        inputs = Inputs(encoder=encoder, **{name: getattr(run, name) for name in SHOWN})
+        trial = GradientTrial if by_gradients else Trial
+        base = trial(inputs=inputs, network=network, **({"rule": rule} if by_gradients else {}))
         parts = {f"encoder.{e}", f"neuron.{n}", f"rule.{r}"}
         own = [numbers for which, numbers in points if which <= parts] or [{}]
         for numbers, values in itertools.product(own, itertools.product(*sweep.values())):

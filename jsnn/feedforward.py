@@ -11,14 +11,16 @@ pixels (zero-padded, stride 1), average pooling of 2 x 2 ("MP2": the maximum), d
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from pydantic import Strict
 
 from jsnn import surrogate
 from jsnn.errors import InputError
@@ -116,13 +118,13 @@ class Feedforward:
     """
 
     architecture: str = static(default="800-10")
-    input_shape: tuple[int, ...] = static(default=(28, 28, 1))
+    input_shape: Annotated[tuple[int, ...], Strict(False)] = static(default=(28, 28, 1))
     neuron: Neuron | ReLU = NEURONS["unit_lif"]
     surrogate: Surrogate = ArcTan()
     readout: Literal["rate", "membrane"] = static(default="rate")
     bias: bool = static(default=False)
     gain: Positive = 1.0
-    learn: tuple[str, ...] = static(default=())
+    learn: Annotated[tuple[str, ...], Strict(False)] = static(default=())
     detach_reset: bool = static(default=False)
     dropout: Probability | None = (
         None  # of what dense layers but the first see, the same in all steps of a presentation
@@ -133,6 +135,16 @@ class Feedforward:
     def layers(self) -> tuple[Projection, ...]:
         """From the input to the output."""
         return projections(self.architecture, self.bias, self.gain)
+
+    @property
+    def n_input(self) -> int:
+        """Pixels and channels of an input."""
+        return math.prod(self.input_shape)
+
+    @property
+    def n_neurons(self) -> int:
+        """Of all layers."""
+        return sum(map(math.prod, self.shapes[1:]))
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:

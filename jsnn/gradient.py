@@ -39,10 +39,10 @@ class TrainState:
     n: Array  # updates done, int32
 
 
-def init(trial: GradientTrial, n_updates: int) -> TrainState:
-    """Untrained, at the start of a training of so many updates."""
+def init(trial: GradientTrial) -> TrainState:
+    """Untrained."""
     params = trial.network.init(trial.inputs.key(WEIGHTS))
-    optimiser = trial.rule.optimiser.transformation(n_updates).init(cast(optax.Params, params))
+    optimiser = trial.rule.optimiser.transformation(1).init(cast(optax.Params, params))  # of any length
     return TrainState(params=params, optimiser=optimiser, n=jnp.zeros((), jnp.int32))
 
 

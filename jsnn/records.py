@@ -17,7 +17,6 @@ import jsnn
 from jsnn import readout
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset
-from jsnn.evaluation import Answers
 from jsnn.learners import ann
 from jsnn.study import Schedule
 
@@ -60,33 +59,25 @@ def record(
     entry: Entry,
     data: Dataset,
     schedule: Schedule,
-    answers: Answers,
+    answers: dict[str, Any],
     curve: Sequence[tuple[int, float]],
     where: dict[str, Any],
 ) -> dict[str, Any]:
-    """The line of results.jsonl of one trial; `where` is its clock readings and its environment."""
-    inputs, network = entry.trial.inputs, entry.trial.network
-    lateral = answers.output_spikes * (network.n_neurons - 1)
+    """The line of results.jsonl of one trial: `answers` is what its kind has to say of its trained network's answers
+    (`jsnn.lanes`), `where` its clock readings and its environment.
+    """
+    inputs = entry.trial.inputs
     return {
         "study": cfg.study,
         "dataset": data.name,
         **identity(entry),
-        "n_neurons": network.n_neurons,
+        "n_neurons": entry.trial.network.n_neurons,
         "batch_size": inputs.batch_size,
         "n_steps": inputs.n_steps,
         "n_train": schedule.n_train * schedule.epochs,
-        "n_assign": schedule.n_assign,
         "n_test": schedule.n_test,
-        "readout": cfg.run.readout,
-        "test_accuracy": answers.accuracy[cfg.run.readout],
-        "readouts": answers.accuracy,
-        "confusions": answers.confusion,
+        **answers,
         "curve": [list(point) for point in curve],
-        "neuron_labels": answers.labels.tolist(),
-        "input_spikes": answers.input_spikes,
-        "output_spikes": answers.output_spikes,
-        "theta_mean": answers.theta,
-        "synaptic_operations": answers.input_spikes * network.n_neurons + lateral,
         **where,
         "config_hash": config_hash(cfg),
     }

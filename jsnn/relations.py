@@ -1,16 +1,26 @@
 """What no single field of a trial can say: relations between its numbers, and parts that need each other."""
 
+from jsnn.encoders import Direct
 from jsnn.errors import InputError
+from jsnn.feedforward import ReLU
+from jsnn.gradient import GradientTrial
 from jsnn.inhibition import InhibitoryLayer
 from jsnn.network import Network
-from jsnn.neurons import EulerLIF
+from jsnn.neurons import IF, LIF, EulerLIF
+from jsnn.readout import N_CLASSES
 from jsnn.synapses import Conductance
 from jsnn.trial import Inputs, Trial
 
 
-def check(trial: Trial, where: str) -> None:
+def check(trial: Trial | GradientTrial, where: str) -> None:
     """Raises InputError, beginning with `where`, if the numbers of a trial do not go together."""
+    if isinstance(trial, GradientTrial):
+        _by_gradients(trial, where)
+        return
     network, inputs = trial.network, trial.inputs
+    if isinstance(inputs.encoder, Direct) or isinstance(network.neuron, ReLU) or inputs.augmentation is not None:
+        what = "direct input, rectified linear units and augmentation"
+        raise InputError(f"{where}: {what} are for networks trained by gradients: rule should be bptt")
     _order(network, where)
     _conductances(network, inputs, where)
     if network.n_winners > network.n_neurons:
@@ -21,6 +31,35 @@ def check(trial: Trial, where: str) -> None:
         if alone["run.again"] or alone["network.longest_delay"] and network.lockstep:
             what = next(name for name, there in alone.items() if there)
             raise InputError(f"{where}: run.batch_size = {inputs.batch_size}: it should be 1 with {what}")
+
+
+def _by_gradients(trial: GradientTrial, where: str) -> None:
+    """What a network of layers can be, and can be shown."""
+    network, inputs, neuron = trial.network, trial.inputs, trial.network.neuron
+    layers, chunk = network.layers, network.chunk  # raises InputError for an architecture that is none
+    if layers[-1].size < N_CLASSES:
+        n = layers[-1].size
+        raise InputError(f"{where}: network.architecture ends with {n}: it should be {N_CLASSES} classes, or more")
+    if inputs.rest or inputs.again is not None:
+        what = "run.rest" if inputs.rest else "run.again"
+        raise InputError(f"{where}: {what}: it is for local plasticity; a network trained by gradients has none")
+    if isinstance(neuron, ReLU):
+        if not isinstance(inputs.encoder, Direct) or inputs.n_steps != 1:
+            raise InputError(f'{where}: rectified linear units see pixels, once: encoder = "direct", run.n_steps = 1')
+        if network.readout == "rate":
+            raise InputError(f'{where}: network.readout = "rate": rectified linear units have no spikes: "membrane"')
+    else:
+        if not isinstance(neuron, IF | LIF) or neuron.adaptation is not None:
+            raise InputError(f"{where}: gradients are for the neurons if and lif, without adaptation")
+        if not neuron.v_reset < neuron.v_threshold:
+            what = f"neuron.v_reset = {neuron.v_reset}"
+            raise InputError(f"{where}: {what}: it should be less than v_threshold = {neuron.v_threshold}")
+    for name in network.learn:
+        value = getattr(neuron, name, None)
+        if not isinstance(value, float) or not value > 0:
+            raise InputError(f"{where}: network.learn names {name!r}: it should be a positive number of the neuron")
+    if chunk is not None and inputs.n_steps % chunk:
+        raise InputError(f"{where}: network.chunk = {chunk}: it should divide run.n_steps = {inputs.n_steps}")
 
 
 def _order(network: Network, where: str) -> None:

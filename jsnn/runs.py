@@ -17,17 +17,18 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 
-from jsnn import checkpoint, config, evaluation, measure, readout, results, study, training
+from jsnn import checkpoint, config, readout, results, study
 from jsnn.config import Config, Entry
-from jsnn.data import Dataset, cache
+from jsnn.data import Dataset
 from jsnn.errors import InputError
+from jsnn.gradient import GradientTrial
 from jsnn.grid import from_first
-from jsnn.network import Learned
+from jsnn.lanes import Job, Kind, Observer, gradient, plasticity
 from jsnn.records import CompileClock, ann_record, environment, identity, record
 from jsnn.study import Lane, LaneState, Schedule, Way
 from jsnn.trial import Trial
@@ -35,38 +36,16 @@ from jsnn.trial import Trial
 CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
 
 
-class Observer(Protocol):
-    """Who watches a run: every method may do nothing."""
-
-    def lane(self, number: int, entries: Sequence[Entry], presentations: int) -> None:
-        """A lane begins: its trials, and how many presentations are still to come."""
-        ...
-
-    def progress(self, n: int) -> None:
-        """`n` more presentations are done."""
-        ...
-
-    def interim(self, entry: Entry, accuracy: float) -> None:
-        """A trial's accuracy in the training window just finished."""
-        ...
-
-    def finished(self, record: dict[str, Any]) -> None:
-        """A trial's result."""
-        ...
-
-    def chose(self, entry: Entry, way: str, why: str) -> None:
-        """How the cell of a trial is trained, and why."""
-        ...
-
-    def warn(self, message: str) -> None:
-        """Something went wrong that the run survives."""
-        ...
+def kind_of(lane: Lane) -> Kind:
+    """How its trials are trained and asked."""
+    return gradient if isinstance(lane.cells[0].trials, GradientTrial) else plasticity
 
 
 def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     """How many images are shown. Raises InputError for more than there are, or for networks that they do not fit."""
     n_train = cfg.data.n_train or len(data.train_labels)
-    n_assign = cfg.data.n_assign or min(n_train, 10_000)
+    plastic = [entry for entry in cfg.entries if isinstance(entry.trial, Trial)]
+    n_assign = cfg.data.n_assign or min(n_train, 10_000) if plastic else 0
     n_test = cfg.data.n_test or len(data.test_labels)
     shown = f"the {n_train} training images"
     limits = [
@@ -82,7 +61,7 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
         if value > most:
             raise InputError(f"{key} = {value}: it should be at most {most} ({why})")
     n_pixels = data.train_images.shape[1]
-    for lane in study.plan([entry.trial for entry in cfg.entries]):
+    for lane in study.plan([entry.trial for entry in plastic]):
         for cell in lane.cells:
             study.ways(cell, cfg.run.engine, cfg.run.grid)
     for entry in cfg.entries:
@@ -210,20 +189,11 @@ def _meta(state: LaneState) -> dict[str, Any]:
     return {"window": state.window, "curves": state.curves, "timed": state.timed, "ways": ways}
 
 
-def _arrays(state: LaneState) -> dict[str, Any]:
-    # orbax would store a None, and then miss it where there is one more of them
-    learned = [{key: x for key, x in vars(cell).items() if x is not None} for cell in state.learned]
-    return {"learned": learned, "labels": list(state.labels), "responses": list(state.responses)}
-
-
-def _state(like: LaneState, arrays: dict[str, Any], meta: dict[str, Any]) -> LaneState:
-    curves = [[[(int(n), float(a)) for n, a in curve] for curve in cell] for cell in meta["curves"]]
+def _state(like: LaneState, fields: dict[str, Any], meta: dict[str, Any]) -> LaneState:
     return dataclasses.replace(
         like,
-        learned=tuple(Learned(**cell) for cell in arrays["learned"]),
-        labels=tuple(np.asarray(x) for x in arrays["labels"]),
-        responses=tuple(np.asarray(x) for x in arrays["responses"]),
-        curves=curves,
+        **fields,
+        curves=[[[(int(n), float(a)) for n, a in curve] for curve in cell] for cell in meta["curves"]],
         timed=[(int(n), float(s)) for n, s in meta["timed"]],
         ways=tuple(Way(engine, at_once) for engine, at_once in meta["ways"]) if "ways" in meta else like.ways,
         window=meta["window"],
@@ -237,9 +207,10 @@ def lane_directory(out: Path, number: int) -> Path:
 
 def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]) -> LaneState | None:
     """The newest whole state of a lane, or None."""
-    like = study.start(lane)
-    restored = checkpoint.restore(lane_directory(out, number), _arrays(like), warn)
-    return None if restored is None else _state(like, restored[1], restored[2])
+    kind = kind_of(lane)
+    like = kind.start(lane)
+    restored = checkpoint.restore(lane_directory(out, number), kind.arrays(like), warn)
+    return None if restored is None else _state(like, kind.fields(like, restored[1]), restored[2])
 
 
 def run(
@@ -281,57 +252,29 @@ def run(
     return written
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What stays the same while a study runs."""
-
-    cfg: Config
-    data: Dataset
-    schedule: Schedule
-    out: Path
-    observer: Observer
-    environment: dict[str, Any]
-    compiled: CompileClock
-    clock: bool
-
-
-def _begin(job: Job, lane: Lane) -> LaneState:
-    """Untrained networks, and the way to train each cell."""
-    state, run, chosen = study.start(lane), job.cfg.run, []
-    for c, cell in enumerate(lane.cells):
-        ways = study.ways(cell, run.engine, run.grid)
-        way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.directory() / "ways.json")
-        chosen.append(way)
-        refused = study.refusals(cell).get("event")
-        if refused and run.engine == "auto" and not study.in_lockstep(cell.trials):
-            why = f"{why}; not by event: {refused}".removeprefix("; ")
-        if why:
-            job.observer.chose(job.cfg.entries[cell.index[0]], measure.shown(way), why)
-    return dataclasses.replace(state, ways=tuple(chosen))
-
-
 def _train_lane(
     job: Job, number: int, lane: Lane, entries: Sequence[Entry], state: LaneState | None = None
 ) -> LaneState:
     """Train a lane to its end from `state`, by default its newest; afterwards that end is saved."""
     directory, observer = lane_directory(job.out, number), job.observer
     checkpoint.sweep(directory)
-    state = state or restore_lane(job.out, number, lane, observer.warn) or _begin(job, lane)
+    kind = kind_of(lane)
+    state = state or restore_lane(job.out, number, lane, observer.warn) or kind.begin(job, lane)
     saved, saved_at = state.window, time.monotonic()
 
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
-        checkpoint.save(directory, state.window, _arrays(state), _meta(state))
+        checkpoint.save(directory, state.window, kind.arrays(state), _meta(state))
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:
         points = [curve[-1][1] for cell in state.curves for curve in cell if curve]
-        for entry, accuracy in zip(entries, points, strict=False):
-            observer.interim(entry, accuracy)
+        for entry, accuracy, note in zip(entries, points, state.said or [""] * len(entries), strict=False):
+            observer.interim(entry, accuracy, note)
         if time.monotonic() - saved_at >= job.cfg.run.checkpoint_seconds:
             save(state)
 
-    state = training.train(lane, job.data, job.schedule, state, observer.progress, on_window)
+    state = kind.train(lane, job.data, job.schedule, state, observer.progress, on_window)
     if saved != state.window:
         save(state)
     return state
@@ -340,15 +283,13 @@ def _train_lane(
 def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Train a lane, let its networks answer, and make their lines."""
     schedule = job.schedule
-    state = restore_lane(job.out, number, lane, job.observer.warn) or _begin(job, lane)
+    state = restore_lane(job.out, number, lane, job.observer.warn) or kind_of(lane).begin(job, lane)
     began, compiled_before = time.perf_counter(), job.compiled.seconds
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
     job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_answers))
     state = _train_lane(job, number, lane, entries, state)
-    on_test = job.cfg.run.readout == "labelled_on_test_images"
-    progress = job.observer.progress
-    answers = evaluation.answer(lane, job.data, schedule, state.learned, progress, state.responses, on_test)
+    answers = kind_of(lane).answers(job, lane, state)
     seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before
     lines = []
     for c, cell in enumerate(lane.cells):
@@ -373,7 +314,7 @@ def config_of(out: Path) -> Config:
     return config.parse(read_config(path)["tables"])
 
 
-def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[Lane], list[Sequence[Learned]]]:
+def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[Lane], list[Sequence[Any]]]:
     """The study of a run and its trained networks, a lane. Raises InputError where there are none."""
     cfg = config_of(out)
     lanes = study.plan([entry.trial for entry in cfg.entries])
@@ -387,9 +328,9 @@ def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[L
 
 
 def network_of(
-    cfg: Config, lanes: Sequence[Lane], learned: Sequence[Sequence[Learned]], line: dict[str, Any]
-) -> tuple[Trial, Learned]:
-    """The trial that a line of results.jsonl is of, and what it learned."""
+    cfg: Config, lanes: Sequence[Lane], learned: Sequence[Sequence[Any]], line: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The trial that a line of results.jsonl is of, and what it learned (`Learned`, or a `TrainState`)."""
     for lane, networks in zip(lanes, learned, strict=True):
         for cell, network in zip(lane.cells, networks, strict=True):
             for g, i in enumerate(cell.index):

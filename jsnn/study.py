@@ -19,6 +19,7 @@ from jax import Array
 
 from jsnn import readout, trial
 from jsnn.errors import InputError
+from jsnn.gradient import GradientTrial
 from jsnn.grid import WHOLE, Layout, layouts, on_cpu
 from jsnn.network import Learned
 from jsnn.simulate import Engine, Online, columns, event, sparse
@@ -87,13 +88,14 @@ class Way:
 class LaneState:
     """Everything a lane needs to go on after a window."""
 
-    learned: tuple[Learned, ...]  # a cell; leaves [n_trials, ...]
+    learned: tuple[Any, ...]  # Learned, or TrainState, a cell; leaves [n_trials, ...]
     labels: tuple[np.ndarray, ...]  # int32[n_trials, n_neurons] of the window before, -1 at first
     responses: tuple[np.ndarray, ...]  # [n_trials, n_classes, n_neurons], mean counts a class, summed over the windows
     curves: list[list[list[tuple[int, float]]]]  # [cell][trial] -> (presentations, accuracy in the window)
     timed: list[tuple[int, float]]  # presentations and seconds, a cell, but for each run's first block: it may compile
     ways: tuple[Way, ...]  # how each cell is trained: to its end, as engines differ in rounding
     window: int = 0
+    said: tuple[str, ...] = ()  # of each trial in the window just finished, for who watches
 
 
 def stack(trees: Sequence[Any]) -> Any:
@@ -106,8 +108,12 @@ def take(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
-def plan(trials: Sequence[Trial]) -> list[Lane]:
-    """Group trials into cells and cells into lanes, in order of first appearance."""
+def plan(trials: Sequence[Any]) -> list[Lane]:
+    """Group trials into cells and cells into lanes, in order of first appearance.
+
+    Networks that learn by local plasticity share the rasters of a lane. What is trained by gradients draws its own
+    batches: each such cell is a lane of its own.
+    """
     by_structure: dict[Any, list[int]] = {}
     for i, t in enumerate(trials):
         by_structure.setdefault(jax.tree.structure(t), []).append(i)
@@ -115,14 +121,22 @@ def plan(trials: Sequence[Trial]) -> list[Lane]:
     for index in by_structure.values():
         cell = Cell(trials=stack([trials[i] for i in index]), index=tuple(index))
         leaves, structure = jax.tree.flatten(cell.trials.inputs)
-        lanes.setdefault((structure, *(np.asarray(leaf).tobytes() for leaf in leaves)), []).append(cell)
+        alone = index if isinstance(cell.trials, GradientTrial) else None
+        lanes.setdefault((alone and tuple(alone), structure, *(np.asarray(x).tobytes() for x in leaves)), []).append(
+            cell
+        )
     return [Lane(inputs=cells[0].trials.inputs, cells=tuple(cells)) for cells in lanes.values()]
 
 
 def footprint(lane: Lane) -> int:
-    """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights."""
+    """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights; the spikes of
+    a batch, where gradients go through them.
+    """
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)
     n_steps = inputs.n_steps + inputs.rest
+    if isinstance(lane.cells[0].trials, GradientTrial):  # the spikes of a batch
+        network: Any = lane.cells[0].trials.network
+        return 4 * inputs.batch_size * (network.chunk or n_steps) * (network.n_input + network.n_neurons)
     networks = [cell.trials.network for cell in lane.cells]
     n_input, n_neurons = networks[0].n_input, max(network.n_neurons for network in networks)
     rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * n_steps * n_input
@@ -190,9 +204,9 @@ def engine_of(way: Way, trials: Trial, axis: str | None = None) -> Engine:
     return Batch(online, axis) if own_batch(trials) > 1 else online
 
 
-def in_lockstep(trials: Trial) -> bool:
-    """Whether presentations meet in every step: they need one device, and the dense engine."""
-    return trials.network.lockstep and trials.inputs.batch_size > 1
+def in_lockstep(trials: Trial | GradientTrial) -> bool:
+    """Whether presentations meet in every step (or update): they need one device, and the dense engine."""
+    return (isinstance(trials, GradientTrial) or trials.network.lockstep) and trials.inputs.batch_size > 1
 
 
 def own_batch(trials: Trial) -> int:

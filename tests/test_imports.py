@@ -22,6 +22,7 @@ LAYERS = (
     ("study", "checkpoint", "relations", "config", "results", "plots"),
     ("training", "evaluation", "measure", "diagnosis"),
     ("records",),
+    ("lanes",),
     ("runs",),
     ("search",),
     ("experiments",),

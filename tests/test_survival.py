@@ -75,7 +75,7 @@ class Watcher:
             raise KeyboardInterrupt
         self.presentations += n
 
-    def interim(self, entry, accuracy):
+    def interim(self, entry, accuracy, note):
         pass
 
     def finished(self, record):

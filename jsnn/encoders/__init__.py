@@ -2,6 +2,7 @@
 
 from jsnn.encoders.bernoulli import Bernoulli
 from jsnn.encoders.bindsnet import BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder
+from jsnn.encoders.direct import Direct
 from jsnn.encoders.poisson import Poisson
 from jsnn.encoders.rank_order import RankOrder
 from jsnn.types import Encoder
@@ -14,3 +15,5 @@ ENCODERS: dict[str, Encoder] = {
     "bindsnet_bernoulli": BindsnetBernoulli(),
     "bindsnet_rank_order": BindsnetRankOrder(),
 }
+
+ANALOG: dict[str, Encoder] = {"direct": Direct()}  # no spikes: for networks trained by gradients

@@ -1,6 +1,6 @@
 """What learns otherwise than by local plasticity: gradients of spiking networks, and baselines without spikes."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jax import Array
 
@@ -9,6 +9,7 @@ from jsnn.learners.bptt import BPTT
 from jsnn.learners.optimiser import Optimiser
 
 
+@runtime_checkable
 class Learner(Protocol):
     """Says which way the parameters of a feedforward network should go after a batch."""
 

@@ -33,9 +33,10 @@ PER_ROW = 3  # panels beside each other
 ENCODERS = {"poisson": "Poisson", "bernoulli": "Bernoulli", "rank_order": "rank order"}
 ENCODERS |= {f"bindsnet_{name}": f"{label} (BindsNET)" for name, label in ENCODERS.items()}
 NEURONS = {"if": "IF", "lif": "LIF", "srm0": "SRM0", "adaptive_lif": "adaptive LIF"}
-NEURONS |= {"euler_lif": "adaptive LIF (Euler)", "relu": "ReLU"}
+NEURONS |= {"euler_lif": "adaptive LIF (Euler)", "unit_if": "IF", "unit_lif": "LIF", "relu": "ReLU"}
 RULES = {"stdp": "STDP", "weight_dependent_stdp": "weight-dependent STDP", "hebbian": "Hebbian"}
 RULES |= {"power_law": "power law", "pre_and_post": "pre-and-post", "exponential": "exponential", "triplet": "triplet"}
+RULES |= {"bptt": "BPTT", "eprop": "e-prop"}
 LABELS = ENCODERS | NEURONS | RULES | {"none": "no encoder", "kmnist": "KMNIST"}
 
 

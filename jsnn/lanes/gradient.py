@@ -1,0 +1,201 @@
+"""Lanes of networks that are trained by gradients; see `jsnn.lanes.Kind`. Each has one cell."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsnn import gradient, readout
+from jsnn.data import Dataset
+from jsnn.errors import InputError
+from jsnn.feedforward import Measured
+from jsnn.gradient import GradientTrial, TrainState
+from jsnn.grid import Layout, fetch, layouts, on_cpu
+from jsnn.lanes import Job
+from jsnn.study import Lane, LaneState, Schedule, Way
+
+BATCH = 200  # images that a frozen network answers at once
+
+
+def n_updates(lane: Lane, schedule: Schedule) -> int:
+    """Of the whole training."""
+    return schedule.epochs * (schedule.n_train // lane.inputs.batch_size)
+
+
+def layout_of(lane: Lane, at_once: int) -> Layout:
+    """Where the trials are computed."""
+    return dataclasses.replace(layouts(len(lane.cells[0].index), 1)[0], at_once=at_once)
+
+
+def _init(layout: Layout, trials: GradientTrial) -> TrainState:
+    return layout.map(gradient.init, trials)
+
+
+def _order(layout: Layout, trials: GradientTrial, epoch: Array, n: int) -> Array:
+    return layout.map(lambda t: gradient.order(t.inputs, epoch, n), trials)
+
+
+def _train(
+    layout: Layout, trials: GradientTrial, state: TrainState, index: Array, pixels: Array, labels: Array, n: int
+) -> tuple[TrainState, Measured]:
+    return layout.map(lambda t, s, i: gradient.train(t, s, pixels, labels, i, n), trials, state, index)
+
+
+def _ask(
+    layout: Layout, trials: GradientTrial, state: TrainState, pixels: Array, labels: Array, number: Array
+) -> tuple[Array, Array, Array, tuple[Array, ...]]:
+    """For each trial: its answers int32[batch]; how many of them were right after each step; spikes of the input and of
+    each layer, summed over the batch. A label of -1 is that of no image.
+    """
+
+    def one(t, s):
+        real = labels >= 0
+        key = jax.random.fold_in(t.inputs.key(gradient.TEST), number)
+        x = gradient.shown(t.inputs, key, gradient.as_images(t.network, pixels))
+        response = t.network.respond(s.params, x, t.inputs.n_steps, t.inputs.dt)
+        answers = jnp.argmax(jnp.cumsum(response.output, axis=0), axis=-1)
+        right = jnp.sum((answers == labels) & real, axis=1)
+        seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (t.inputs.n_steps // len(x))
+        return answers[-1], right, jnp.sum(seen * real), tuple(jnp.sum(n * real) for n in response.spikes)
+
+    return layout.map(one, trials, state)
+
+
+def start(lane: Lane) -> LaneState:
+    """Untrained networks."""
+    (cell,) = lane.cells
+    state = jax.jit(_init, static_argnums=0)(layout_of(lane, 1), cell.trials)
+    return LaneState(
+        learned=(state,), labels=(), responses=(), curves=[[[] for _ in cell.index]], timed=[(0, 0.0)], ways=()
+    )
+
+
+def begin(job: Job, lane: Lane) -> LaneState:
+    """Untrained networks; on a CPU one trial is trained after the other, elsewhere all at once, unless `run.grid` says
+    otherwise.
+    """
+    n_trials = len(lane.cells[0].index)
+    at_once = {"auto": 1 if on_cpu() else n_trials, "map": 1, "vmap": n_trials}.get(str(job.cfg.run.grid))
+    way = Way("gradient", min(n_trials, int(job.cfg.run.grid)) if at_once is None else at_once)
+    return dataclasses.replace(start(lane), ways=(way,))
+
+
+def arrays(state: LaneState) -> dict[str, Any]:
+    """What is saved: the leaves of the training state."""
+    return {"leaves": jax.tree.leaves(state.learned)}
+
+
+def fields(like: LaneState, arrays: dict[str, Any]) -> dict[str, Any]:
+    """What was saved."""
+    return {"learned": jax.tree.unflatten(jax.tree.structure(like.learned), arrays["leaves"])}
+
+
+def train(
+    lane: Lane,
+    data: Dataset,
+    schedule: Schedule,
+    state: LaneState,
+    on_progress: Callable[[int], None],
+    on_window: Callable[[LaneState], None],
+) -> LaneState:
+    """To the end of the schedule, window by window: each a part of an epoch, and a point of the curves.
+
+    Raises InputError for a loss that is not a number: it says of which update, and of which trial.
+    """
+    (cell,), n, batch = lane.cells, schedule.n_train, lane.inputs.batch_size
+    n_batches, total = n // batch, n_updates(lane, schedule)
+    size = -(-n_batches // schedule.windows)  # batches of a window
+    per_epoch = -(-n_batches // size)
+    layout = layout_of(lane, state.ways[0].at_once)
+    pixels, labels = layout.put(data.train_images[:n]), layout.put(data.train_labels[:n])
+    for window in range(state.window, schedule.epochs * per_epoch):
+        epoch, w = divmod(window, per_epoch)
+        order = jax.jit(_order, static_argnums=(0, 3))(layout, cell.trials, epoch, n)
+        index = order[:, w * size : (w + 1) * size]
+        began = time.perf_counter()
+        learned, measured = jax.jit(_train, static_argnums=(0, 6))(
+            layout, cell.trials, state.learned[0], index, pixels, labels, total
+        )
+        loss, accuracy = fetch(measured.loss), fetch(measured.accuracy)
+        seconds = time.perf_counter() - began
+        _check(loss, lane, epoch * n_batches + w * size)
+        shown = index.shape[0] * index.shape[1] * batch
+        on_progress(shown)
+        done, spent = state.timed[0]
+        first = window == state.window and not state.timed[0][0]  # it may have compiled
+        seen = (epoch * n_batches + w * size + index.shape[1]) * batch
+        curves = [[*curve, (seen, float(np.mean(a)))] for curve, a in zip(state.curves[0], accuracy, strict=True)]
+        rates = [fetch(r).mean(axis=1) for r in measured.rates]
+        said = [
+            f"loss {np.mean(loss[g]):.4f}" + "".join(f", {rate[g]:.0f}" for rate in rates) + " spikes" * bool(rates)
+            for g in range(len(cell.index))
+        ]
+        state = dataclasses.replace(
+            state,
+            learned=(learned,),
+            curves=[curves],
+            timed=[(done, spent) if first else (done + shown, spent + seconds)],
+            window=window + 1,
+            said=tuple(said),
+        )
+        on_window(state)
+    return state
+
+
+def _check(loss: np.ndarray, lane: Lane, first: int) -> None:
+    """Refuses losses [n_trials, n] that are not numbers; `first` is the number of the first update."""
+    trials: Any = lane.cells[0].trials
+    bad = np.argwhere(~np.isfinite(loss))
+    if len(bad):
+        g, n = bad[np.argmin(bad[:, 1])]
+        rate = float(np.asarray(trials.rule.optimiser.learning_rate)[g])
+        seed = int(np.asarray(lane.inputs.seed)[g])
+        raise InputError(
+            f"the loss is {loss[g, n]} in update {first + n} of trial {lane.cells[0].index[g]} (run.seed = {seed}, "
+            f"rule.optimiser.learning_rate = {rate:g}): it should be finite; take a smaller learning rate, or "
+            "rule.optimiser.clip = 1.0"
+        )
+
+
+def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:
+    """The test images are shown; the class of the largest summed output is the answer."""
+    (cell,), n = lane.cells, job.schedule.n_test
+    trials: Any = cell.trials
+    layout = layout_of(lane, state.ways[0].at_once)
+    predictions, right, spikes = [], np.zeros(1), np.zeros(1)
+    for number, first in enumerate(range(0, n, BATCH)):
+        missing = max(0, first + BATCH - n)
+        pixels = np.pad(job.data.test_images[first : min(first + BATCH, n)], ((0, missing), (0, 0)))
+        labels = np.pad(job.data.test_labels[first : min(first + BATCH, n)], (0, missing), constant_values=-1)
+        asked = jax.jit(_ask, static_argnums=0)(layout, cell.trials, state.learned[0], pixels, labels, number)
+        answered, r, x, layers = jax.tree.map(fetch, asked)
+        predictions.append(answered[:, : BATCH - missing])
+        right, spikes = right + r, spikes + np.stack([x, *layers], axis=1)
+        job.observer.progress(len(cell.index) * (BATCH - missing))
+    answered, labels = np.concatenate(predictions, axis=1), job.data.test_labels[:n]
+    kind, lines = "argmax", []
+    for g in range(len(cell.index)):
+        matrix = np.asarray(readout.confusion(jnp.asarray(labels), jnp.asarray(answered[g]))).tolist()
+        accuracy = float(np.mean(answered[g] == labels))
+        each = [float(s) / n for s in spikes[g]]
+        lines.append(
+            {
+                "architecture": trials.network.architecture,
+                "n_assign": 0,
+                "readout": kind,
+                "test_accuracy": accuracy,
+                "readouts": {kind: accuracy},
+                "confusions": {kind: matrix},
+                "accuracy_after": [float(r) / n for r in right[g]],  # each step
+                "neuron_labels": None,
+                "input_spikes": each[0],
+                "output_spikes": sum(each[1:]),
+                "layer_spikes": each,
+            }
+        )
+    return [lines]

@@ -1,0 +1,97 @@
+"""Lanes of networks that learn by local plasticity; see `jsnn.lanes.Kind`."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jsnn import evaluation, measure, study, training
+from jsnn.data import Dataset, cache
+from jsnn.lanes import Job
+from jsnn.network import Learned
+from jsnn.study import Lane, LaneState, Schedule
+
+
+def start(lane: Lane) -> LaneState:
+    """Untrained networks."""
+    return study.start(lane)
+
+
+def begin(job: Job, lane: Lane) -> LaneState:
+    """Untrained networks, and the way to train each cell."""
+    state, run, chosen = study.start(lane), job.cfg.run, []
+    for c, cell in enumerate(lane.cells):
+        ways = study.ways(cell, run.engine, run.grid)
+        way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.directory() / "ways.json")
+        chosen.append(way)
+        refused = study.refusals(cell).get("event")
+        if refused and run.engine == "auto" and not study.in_lockstep(cell.trials):
+            why = f"{why}; not by event: {refused}".removeprefix("; ")
+        if why:
+            job.observer.chose(job.cfg.entries[cell.index[0]], measure.shown(way), why)
+    return dataclasses.replace(state, ways=tuple(chosen))
+
+
+def arrays(state: LaneState) -> dict[str, Any]:
+    """What is saved."""
+    # orbax would store a None, and then miss it where there is one more of them
+    learned = [{key: x for key, x in vars(cell).items() if x is not None} for cell in state.learned]
+    return {"learned": learned, "labels": list(state.labels), "responses": list(state.responses)}
+
+
+def fields(like: LaneState, arrays: dict[str, Any]) -> dict[str, Any]:
+    """What was saved."""
+    del like
+    return {
+        "learned": tuple(Learned(**cell) for cell in arrays["learned"]),
+        "labels": tuple(np.asarray(x) for x in arrays["labels"]),
+        "responses": tuple(np.asarray(x) for x in arrays["responses"]),
+    }
+
+
+def train(
+    lane: Lane,
+    data: Dataset,
+    schedule: Schedule,
+    state: LaneState,
+    on_progress: Callable[[int], None],
+    on_window: Callable[[LaneState], None],
+) -> LaneState:
+    """To the end of the schedule."""
+    return training.train(lane, data, schedule, state, on_progress, on_window)
+
+
+def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:
+    """Neurons are labelled on training images, then test images are shown."""
+    schedule, readout = job.schedule, job.cfg.run.readout
+    found = evaluation.answer(
+        lane,
+        job.data,
+        schedule,
+        state.learned,
+        job.observer.progress,
+        state.responses,
+        readout == "labelled_on_test_images",
+    )
+    lines = []
+    for cell, answered in zip(lane.cells, found, strict=True):
+        n_neurons = cell.trials.network.n_neurons
+        lines.append(
+            [
+                {
+                    "n_assign": schedule.n_assign,
+                    "readout": readout,
+                    "test_accuracy": a.accuracy[readout],
+                    "readouts": a.accuracy,
+                    "confusions": a.confusion,
+                    "neuron_labels": a.labels.tolist(),
+                    "input_spikes": a.input_spikes,
+                    "output_spikes": a.output_spikes,
+                    "theta_mean": a.theta,
+                    "synaptic_operations": a.input_spikes * n_neurons + a.output_spikes * (n_neurons - 1),
+                }
+                for a in answered
+            ]
+        )
+    return lines

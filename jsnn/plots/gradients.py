@@ -1,0 +1,69 @@
+"""Figures of networks that are trained by gradients, from the records of results.jsonl."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from jsnn.errors import InputError
+from jsnn.plots.studies import LABELS
+from jsnn.plots.style import COLOURS, DASHES, STYLE, titled
+
+Record = Mapping[str, Any]
+FEWEST = 0.01  # percent: where an axis of errors ends, as none has no logarithm
+
+
+@mpl.rc_context(STYLE)
+def progress(records: Sequence[Record]) -> Figure:
+    """Errors in percent, on a logarithmic axis: of training against presentations, and of the test images after each
+    step of a presentation. A line a cell and override, mean over seeds; a band from the best to the worst seed.
+
+    Raises InputError where no record is of a network that was trained by gradients.
+    """
+    lines: dict[str, list[Record]] = {}
+    for r in records:
+        if "accuracy_after" in r:
+            name = " x ".join(
+                str(LABELS.get(r[axis], r[axis])).replace("_", " ") for axis in ("encoder", "neuron", "rule")
+            )
+            own = ", ".join(
+                f"{path.split('.')[-1].replace('_', ' ')} {value}" for path, value in r["overrides"].items()
+            )
+            lines.setdefault(f"{name} {own}".strip(), []).append(r)
+    if not lines:
+        raise InputError("no record of a network trained by gradients")
+    figure = Figure(figsize=(10.5, 3.4), layout="constrained")
+    training, steps = figure.subplots(1, 2)
+    for i, (name, runs) in enumerate(lines.items()):
+        look: Any = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
+        x = [at for at, _ in runs[0]["curve"]]
+        _band(training, x, [[a for _, a in r["curve"]] for r in runs], name, look)
+        after = [r["accuracy_after"] for r in runs]
+        _band(steps, range(1, len(after[0]) + 1), after, name, look)
+    training.set(xlabel="presentations", ylabel="error (%)", title="While it is trained")
+    training.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+    training.xaxis.set_major_locator(ticker.MaxNLocator(5))
+    steps.set(xlabel="step of the presentation", title="Test images, answered after so many steps")
+    steps.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    for axes in (training, steps):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+        axes.yaxis.set_minor_formatter(lambda y, _: f"{y:g}" if f"{y:e}"[0] in "25" else "")
+        axes.grid(axis="y", which="both")
+    figure.legend(*training.get_legend_handles_labels(), loc="outside right upper", fontsize=8.5)
+    seeds = max(len(runs) for runs in lines.values())
+    note = f"{seeds} seeds: mean, best to worst" if seeds > 1 else "one seed"
+    return titled(figure, "Training by gradients", records[0]["architecture"], note)
+
+
+def _band(axes: Axes, x: Any, accuracies: Sequence[Sequence[float]], name: str, look: Any) -> None:
+    """The errors of several seeds."""
+    error = np.maximum(100 * (1 - np.array(accuracies)), FEWEST)
+    alone = error.shape[1] == 1
+    axes.plot(x, error.mean(axis=0), label=name, marker="o" if alone else None, **look)
+    if len(error) > 1:
+        axes.fill_between(x, error.min(axis=0), error.max(axis=0), color=look["color"], alpha=0.18, linewidth=0)
