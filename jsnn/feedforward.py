@@ -50,8 +50,10 @@ class Projection(nn.Module):
             x = pool(x, (width, width), (width, width))
         init = nn.initializers.variance_scaling(self.gain**2, "fan_in", "truncated_normal")
         if self.kernel:
-            return nn.Conv(self.size, (self.kernel, self.kernel), use_bias=self.bias, kernel_init=init)(x)
-        return nn.Dense(self.size, use_bias=self.bias, kernel_init=init)(x.reshape(len(x), -1))
+            return nn.Conv(
+                self.size, (self.kernel, self.kernel), use_bias=self.bias, kernel_init=init, param_dtype=float
+            )(x)
+        return nn.Dense(self.size, use_bias=self.bias, kernel_init=init, param_dtype=float)(x.reshape(len(x), -1))
 
 
 def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple[Projection, ...]:
@@ -150,7 +152,7 @@ class Feedforward:
     def shapes(self) -> list[tuple[int, ...]]:
         """Of the input and of each layer: [height, width, channels] or [neurons]."""
         shapes = [self.input_shape]
-        for layer in self.layers:
+        for layer in projections(self.architecture):  # whatever their gain, which may be that of many trials
             x = jax.ShapeDtypeStruct((1, *shapes[-1]), float)
             made = jax.eval_shape(lambda x, layer=layer: layer.init_with_output(jax.random.key(0), x)[0], x)
             shapes.append(made.shape[1:])
@@ -175,14 +177,14 @@ class Feedforward:
         `key` is for dropout while training.
         """
         if isinstance(self.neuron, ReLU):
-            return Response(output=self._units(params, x[0], key)[None], spikes=())
+            return Response(output=self.activations(params, x[0], key)[-1][None], spikes=())
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
 
         def steps(states: Sequence[State], x: Array, n: int) -> tuple[list[State], Response]:
             ends, spikes = [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
-                flat = self._project(params, i, x.reshape(-1, *x.shape[2:]), key, batch)
+                flat = self.project(params, i, x.reshape(-1, *x.shape[2:]), key, batch)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
                 state, x = self._evolve(neuron, state, flat.reshape(*x.shape[:2], *flat.shape[1:]), n, dt, fires)
                 ends.append(state)
@@ -199,14 +201,19 @@ class Feedforward:
         output = parts.output.reshape(n_steps, batch, -1)
         return Response(output=output, spikes=tuple(jnp.sum(s, axis=0) for s in parts.spikes))
 
-    def _units(self, params: Params, x: Array, key: Array | None) -> Array:
-        """The logits [batch, n_classes] of an ANN."""
+    def activations(self, params: Params, x: Array, key: Array | None = None) -> list[Array]:
+        """Of the layers of an ANN that sees `x` [batch, *input_shape]; the last are the logits [batch, n_classes]."""
+        found = []
         for i in range(len(self.layers)):
-            x = self._project(params, i, x if i == 0 else nn.relu(x), key, len(x))
-        return x
+            x = self.project(params, i, x, key, len(x))
+            x = nn.relu(x) if i < len(self.layers) - 1 else x
+            found.append(x)
+        return found
 
-    def _project(self, params: Params, i: int, x: Array, key: Array | None, batch: int) -> Array:
-        """Currents [n, ...] of layer `i`, of `x` [n, ...], n a multiple of `batch`."""
+    def project(self, params: Params, i: int, x: Array, key: Array | None = None, batch: int = 1) -> Array:
+        """Currents [n, ...] of layer `i`, of what it sees, `x` [n, ...]; with a `key`, some of it drops out, the same
+        for each `batch` of them.
+        """
         layer = self.layers[i]
         if key is not None and self.dropout is not None and i > 0 and not layer.kernel:
             kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1.0 - self.dropout, (batch, *x.shape[1:]))

@@ -6,6 +6,7 @@ A trial's numbers (learning rate, width of the surrogate, seed, ...) are leaves:
 is random in an update comes from the seed and the number of the update, so a state is all that a run needs to go on.
 """
 
+import dataclasses
 from typing import Any, cast
 
 import jax
@@ -13,10 +14,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jsnn.feedforward import Feedforward, Measured, Params, Response
-from jsnn.learners import Learner
+from jsnn.encoders import Direct
+from jsnn.feedforward import Feedforward, Measured, Params, ReLU
+from jsnn.learners import Conversion, Learner
 from jsnn.pytree import node
-from jsnn.trial import ORDER, TEST, TRAIN, WEIGHTS, Inputs
+from jsnn.trial import ORDER, TRAIN, WEIGHTS, Inputs
 
 DROPOUT, AUGMENT = 8, 9  # purposes of random numbers, beside those of jsnn.trial
 
@@ -39,8 +41,26 @@ class TrainState:
     n: Array  # updates done, int32
 
 
+def trained(trial: GradientTrial) -> GradientTrial:
+    """The trial as it is trained: of a network that is converted from an ANN, that ANN, which sees pixels once."""
+    if not isinstance(trial.rule, Conversion):
+        return trial
+    inputs = dataclasses.replace(trial.inputs, encoder=Direct(), n_steps=1)
+    network = dataclasses.replace(trial.network, neuron=ReLU(), readout="membrane")
+    return GradientTrial(inputs=inputs, network=network, rule=trial.rule)
+
+
+def ready(trial: GradientTrial, params: Params, pixels: Array) -> Params:
+    """The parameters of the network that answers, once it is trained; `pixels` uint8[n, n_input] of training images."""
+    if not isinstance(trial.rule, Conversion):
+        return params
+    ann = trained(trial).network
+    return trial.rule.convert(ann, params, as_images(ann, pixels[: trial.rule.n_images]))
+
+
 def init(trial: GradientTrial) -> TrainState:
     """Untrained."""
+    trial = trained(trial)
     params = trial.network.init(trial.inputs.key(WEIGHTS))
     optimiser = trial.rule.optimiser.transformation(1).init(cast(optax.Params, params))  # of any length
     return TrainState(params=params, optimiser=optimiser, n=jnp.zeros((), jnp.int32))
@@ -74,6 +94,7 @@ def train(
     """Updates for the batches `index` int32[n, batch] of the images `pixels` uint8[n_images, n_input], in a training of
     `n_updates` in all. What is measured has a leading axis of n.
     """
+    trial = trained(trial)
     inputs, network, rule = trial.inputs, trial.network, trial.rule
     transformation = rule.optimiser.transformation(n_updates)
     keys = [inputs.key(purpose) for purpose in (TRAIN, DROPOUT, AUGMENT)]
@@ -90,10 +111,3 @@ def train(
         return TrainState(params=params, optimiser=optimiser, n=state.n + 1), measured
 
     return jax.lax.scan(update, state, index)
-
-
-def respond(trial: GradientTrial, params: Params, pixels: Array, number: Array | int) -> Response:
-    """The frozen network's response to the images `pixels` uint8[batch, n_input], batch `number` of the test."""
-    key = jax.random.fold_in(trial.inputs.key(TEST), number)
-    x = shown(trial.inputs, key, as_images(trial.network, pixels))
-    return trial.network.respond(params, x, trial.inputs.n_steps, trial.inputs.dt)

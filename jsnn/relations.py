@@ -2,9 +2,10 @@
 
 from jsnn.encoders import Direct
 from jsnn.errors import InputError
-from jsnn.feedforward import ReLU
+from jsnn.feedforward import Feedforward, ReLU
 from jsnn.gradient import GradientTrial
 from jsnn.inhibition import InhibitoryLayer
+from jsnn.learners import Conversion, EProp
 from jsnn.network import Network
 from jsnn.neurons import IF, LIF, EulerLIF
 from jsnn.readout import N_CLASSES
@@ -54,12 +55,32 @@ def _by_gradients(trial: GradientTrial, where: str) -> None:
         if not neuron.v_reset < neuron.v_threshold:
             what = f"neuron.v_reset = {neuron.v_reset}"
             raise InputError(f"{where}: {what}: it should be less than v_threshold = {neuron.v_threshold}")
+    if isinstance(trial.rule, EProp):
+        _by_eprop(trial.rule, network, where)
+    if isinstance(trial.rule, Conversion):
+        if not isinstance(neuron, IF) or neuron.reset != "soft" or network.readout != "membrane":
+            raise InputError(f'{where}: conversion is for the neuron if, neuron.reset = "soft", readout = "membrane"')
+        if network.learn:
+            raise InputError(f"{where}: network.learn: an ANN has no neurons that could learn")
     for name in network.learn:
         value = getattr(neuron, name, None)
         if not isinstance(value, float) or not value > 0:
             raise InputError(f"{where}: network.learn names {name!r}: it should be a positive number of the neuron")
     if chunk is not None and inputs.n_steps % chunk:
         raise InputError(f"{where}: network.chunk = {chunk}: it should divide run.n_steps = {inputs.n_steps}")
+
+
+def _by_eprop(rule: EProp, network: Feedforward, where: str) -> None:
+    """What e-prop is for."""
+    if isinstance(network.neuron, ReLU) or network.readout != "membrane":
+        raise InputError(f'{where}: e-prop is for spiking neurons and network.readout = "membrane"')
+    if any(layer.kernel or layer.pooling for layer in network.layers):
+        raise InputError(f"{where}: network.architecture = {network.architecture!r}: e-prop is for dense layers")
+    if rule.feedback == "symmetric" and len(network.layers) != 2:
+        raise InputError(f'{where}: rule.feedback = "symmetric": it is for one hidden layer; take "random"')
+    for name, there in {"learn": network.learn, "dropout": network.dropout, "chunk": network.chunk}.items():
+        if there:
+            raise InputError(f"{where}: network.{name}: e-prop has none")
 
 
 def _order(network: Network, where: str) -> None:

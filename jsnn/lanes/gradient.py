@@ -13,11 +13,12 @@ from jax import Array
 from jsnn import gradient, readout
 from jsnn.data import Dataset
 from jsnn.errors import InputError
-from jsnn.feedforward import Measured
+from jsnn.feedforward import Measured, Params
 from jsnn.gradient import GradientTrial, TrainState
 from jsnn.grid import Layout, fetch, layouts, on_cpu
 from jsnn.lanes import Job
 from jsnn.study import Lane, LaneState, Schedule, Way
+from jsnn.trial import TEST
 
 BATCH = 200  # images that a frozen network answers at once
 
@@ -46,24 +47,28 @@ def _train(
     return layout.map(lambda t, s, i: gradient.train(t, s, pixels, labels, i, n), trials, state, index)
 
 
+def _ready(layout: Layout, trials: GradientTrial, state: TrainState, pixels: Array) -> Params:
+    return layout.map(lambda t, s: gradient.ready(t, s.params, pixels), trials, state)
+
+
 def _ask(
-    layout: Layout, trials: GradientTrial, state: TrainState, pixels: Array, labels: Array, number: Array
+    layout: Layout, trials: GradientTrial, params: Params, pixels: Array, labels: Array, number: Array
 ) -> tuple[Array, Array, Array, tuple[Array, ...]]:
     """For each trial: its answers int32[batch]; how many of them were right after each step; spikes of the input and of
     each layer, summed over the batch. A label of -1 is that of no image.
     """
 
-    def one(t, s):
+    def one(t, params):
         real = labels >= 0
-        key = jax.random.fold_in(t.inputs.key(gradient.TEST), number)
+        key = jax.random.fold_in(t.inputs.key(TEST), number)
         x = gradient.shown(t.inputs, key, gradient.as_images(t.network, pixels))
-        response = t.network.respond(s.params, x, t.inputs.n_steps, t.inputs.dt)
+        response = t.network.respond(params, x, t.inputs.n_steps, t.inputs.dt)
         answers = jnp.argmax(jnp.cumsum(response.output, axis=0), axis=-1)
         right = jnp.sum((answers == labels) & real, axis=1)
         seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (t.inputs.n_steps // len(x))
         return answers[-1], right, jnp.sum(seen * real), tuple(jnp.sum(n * real) for n in response.spikes)
 
-    return layout.map(one, trials, state)
+    return layout.map(one, trials, params)
 
 
 def start(lane: Lane) -> LaneState:
@@ -167,12 +172,14 @@ def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]
     (cell,), n = lane.cells, job.schedule.n_test
     trials: Any = cell.trials
     layout = layout_of(lane, state.ways[0].at_once)
+    seen = job.data.train_images[: job.schedule.n_train]
+    params = jax.jit(_ready, static_argnums=0)(layout, cell.trials, state.learned[0], seen)
     predictions, right, spikes = [], np.zeros(1), np.zeros(1)
     for number, first in enumerate(range(0, n, BATCH)):
         missing = max(0, first + BATCH - n)
         pixels = np.pad(job.data.test_images[first : min(first + BATCH, n)], ((0, missing), (0, 0)))
         labels = np.pad(job.data.test_labels[first : min(first + BATCH, n)], (0, missing), constant_values=-1)
-        asked = jax.jit(_ask, static_argnums=0)(layout, cell.trials, state.learned[0], pixels, labels, number)
+        asked = jax.jit(_ask, static_argnums=0)(layout, cell.trials, params, pixels, labels, number)
         answered, r, x, layers = jax.tree.map(fetch, asked)
         predictions.append(answered[:, : BATCH - missing])
         right, spikes = right + r, spikes + np.stack([x, *layers], axis=1)

@@ -6,6 +6,8 @@ from jax import Array
 
 from jsnn.feedforward import Feedforward, Measured, Params
 from jsnn.learners.bptt import BPTT
+from jsnn.learners.conversion import Conversion
+from jsnn.learners.eprop import EProp
 from jsnn.learners.optimiser import Optimiser
 
 
@@ -34,4 +36,4 @@ class Learner(Protocol):
         ...
 
 
-LEARNERS: dict[str, Learner] = {"bptt": BPTT()}
+LEARNERS: dict[str, Learner] = {"bptt": BPTT(), "eprop": EProp(), "conversion": Conversion()}

@@ -15,11 +15,12 @@ class IF:
     """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset
     (or v <- v - (v_threshold - v_reset) where `reset` is "soft").
 
-    A presentation starts at v_reset. Input that arrives within `refractory` ms of a spike is lost, inhibition included.
+    It starts at `v_init`. Input within `refractory` ms of a spike is lost, inhibition included.
     """
 
     v_threshold: Finite = -52.0  # mV
     v_reset: Finite = -60.0  # mV
+    v_init: Finite | None = None  # mV; None: v_reset
     v_floor: Real = float("-inf")  # mV; the potential does not fall below it
     refractory: NonNegative | None = 5.0  # ms; None: no refractory period
     reset: Reset = static(default="hard")
@@ -27,7 +28,7 @@ class IF:
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
         """Membranes at the start of a presentation."""
-        return membrane.at(self.v_reset, shape, self.refractory)
+        return membrane.at(self.v_reset if self.v_init is None else self.v_init, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
         """None."""

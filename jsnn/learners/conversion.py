@@ -1,0 +1,60 @@
+"""A spiking network that is not trained: its weights are those of an ANN."""
+
+from typing import Literal
+
+import jax.numpy as jnp
+from jax import Array
+
+from jsnn.feedforward import Feedforward, Measured, Params
+from jsnn.learners.bptt import BPTT
+from jsnn.learners.optimiser import Optimiser
+from jsnn.pytree import node, static
+from jsnn.ranges import Count
+
+
+@node
+class Conversion:
+    """An ANN of rectified linear units, trained by backpropagation, whose weights a network of integrate-and-fire
+    neurons takes over (Diehl et al. 2015; Rueckauer et al. 2017): with a soft reset, the rate of such a neuron is its
+    mean input, clipped to [0, 1] spikes a step. So activations have to be at most 1:
+
+        W_l <- W_l lambda_(l-1) / lambda_l,    lambda_l = a percentile of layer l's activations over training images
+
+    (eq. 6 of Rueckauer et al.; pixels are in [0, 1]: lambda_0 = 1). Neurons should begin halfway to their threshold
+    (`IF.v_init`): rates are then rounded, not cut off (Bu et al. 2022). The output integrates and never fires.
+    """
+
+    percentile: float = 99.9
+    n_images: Count = static(default=500)  # training images, the first ones, from which lambda is taken
+    loss: Literal["mean_squared", "cross_entropy"] = static(default="cross_entropy")
+    optimiser: Optimiser = Optimiser()
+
+    def gradient(
+        self,
+        network: Feedforward,
+        params: Params,
+        x: Array,
+        labels: Array,
+        n_steps: int,
+        dt: Array | float,
+        key: Array | None = None,
+    ) -> tuple[Params, Measured]:
+        """Of the ANN; see `jsnn.learners.Learner`."""
+        return BPTT(loss=self.loss).gradient(network, params, x, labels, n_steps, dt, key)
+
+    def convert(self, network: Feedforward, params: Params, images: Array) -> Params:
+        """The parameters of the spiking network, of those of the ANN `network`, which saw `images`
+        float32[n, height, width, channels].
+        """
+        before, synapses = jnp.ones(()), []
+        activations = network.activations(params, images)
+        for i, own in enumerate(params["synapses"]):
+            last = i == len(params["synapses"]) - 1
+            after = before if last else jnp.maximum(jnp.percentile(activations[i], self.percentile), 1e-9)
+            ((name, layer),) = own.items()
+            scaled = {"kernel": layer["kernel"] * (before / after)} | (
+                {"bias": layer["bias"] / after} if "bias" in layer else {}
+            )
+            synapses.append({name: scaled})
+            before = after
+        return {"synapses": synapses, "neurons": [{} for _ in synapses]}

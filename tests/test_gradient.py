@@ -1,0 +1,314 @@
+"""Training by gradients: what e-prop, conversion, losses and augmentation compute, and studies from config to line."""
+
+import copy
+import dataclasses
+import functools
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_survival import Watcher
+
+from jsnn import config, data, gradient, runs, study
+from jsnn.data.augmentation import Augmentation
+from jsnn.encoders import Direct, Poisson
+from jsnn.errors import InputError
+from jsnn.feedforward import Feedforward, ReLU
+from jsnn.gradient import GradientTrial
+from jsnn.learners import BPTT, Conversion, EProp, Optimiser
+from jsnn.losses import LOSSES
+from jsnn.neurons import IF, LIF, NEURONS
+from jsnn.surrogate import Triangular
+from jsnn.trial import Inputs
+
+SHAPE = (2, 3, 1)
+SOFT = LIF(tau_m=5.0, v_rest=0.0, v_threshold=1.0, v_reset=0.0, refractory=None, reset="soft")
+
+
+@pytest.fixture
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+def net(**changes):
+    some = {"architecture": "5-3", "input_shape": SHAPE, "neuron": SOFT, "gain": 2.0, "readout": "membrane"}
+    return Feedforward(**some | changes)
+
+
+def raster(n_steps=9, batch=4):
+    return jnp.asarray(np.random.default_rng(1).random((n_steps, batch, *SHAPE)) < 0.5, float)
+
+
+# ---------------------------------------------------------------- losses, optimiser, augmentation
+
+
+def test_losses():
+    output, labels = jnp.array([[[1.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]]]), jnp.array([2])
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-6)
+    close(LOSSES["mean_squared"](output, labels), (1.0 + 0.0 + 0.25) / 3)
+    entropy = [
+        -np.log(np.exp(x[2]) / np.exp(x).sum()) for x in np.array([[1, 0, 1], [1, 0, 0], [1, 0, 0.5], [2, 0, 1]])
+    ]
+    close(LOSSES["stepwise_cross_entropy"](output, labels), np.mean(entropy[:2]))
+    close(LOSSES["cross_entropy"](output, labels), entropy[2])
+    close(LOSSES["count_cross_entropy"](output, labels), entropy[3])
+
+
+def test_the_learning_rate_rises_and_falls():
+    params = {"w": jnp.ones(3)}
+    optimiser = Optimiser(learning_rate=0.1, warmup=0.2)
+    transformation = optimiser.transformation(50)
+    state, sizes = transformation.init(params), []
+    for _ in range(50):  # a constant gradient: Adam moves by the learning rate
+        moved, state = transformation.update({"w": jnp.ones(3)}, state, params)
+        sizes.append(-float(moved["w"][0]))
+    wanted = [0.01 * n if n <= 10 else 0.05 * (1 + np.cos(np.pi * (n - 10) / 40)) for n in range(50)]
+    np.testing.assert_allclose(sizes, wanted, rtol=1e-3, atol=1e-6)
+    clipped = dataclasses.replace(optimiser, clip=1.0).transformation(50)
+    assert len(jax.tree.leaves(clipped.init(params))) == len(jax.tree.leaves(transformation.init(params)))
+
+
+def test_augmentation_moves_what_it_should():
+    images = jnp.asarray(np.random.default_rng(0).random((3, 9, 9, 2)), jnp.float32)
+    none = Augmentation(shift=0.0, rotation=0.0, scale=0.0, shear=0.0)
+    np.testing.assert_allclose(none(jax.random.key(0), images), images, atol=1e-6)
+    moved = dataclasses.replace(none, shift=2.0)(jax.random.key(0), images)
+    for key, image, there in zip(jax.random.split(jax.random.key(0), 3), images, moved, strict=True):
+        down, right = 2 * np.asarray(jax.random.uniform(key, (5,), minval=-1.0, maxval=1.0))[:2]
+        padded, expected = np.pad(image, ((4, 4), (4, 4), (0, 0))), np.zeros((9, 9, 2))
+        for i in range(9):
+            for j in range(9):
+                y, x = i + down + 4, j + right + 4
+                a, b = int(np.floor(y)), int(np.floor(x))
+                fy, fx = y - a, x - b
+                corners = padded[a : a + 2, b : b + 2]
+                expected[i, j] = np.einsum("i,j,ijc->c", [1 - fy, fy], [1 - fx, fx], corners)
+        np.testing.assert_allclose(there, expected, atol=1e-4)
+    dot = jnp.zeros((1, 9, 9, 1)).at[0, 4, 4].set(1.0)
+    turned = Augmentation(shift=0.0, rotation=45.0, scale=0.3, shear=0.3)(jax.random.key(1), dot)
+    np.testing.assert_allclose(turned[0, 4, 4, 0], 1.0, atol=1e-6)  # the centre stays
+
+
+# ---------------------------------------------------------------- e-prop
+
+
+def online_eprop(weights, x, labels, back, alpha, threshold, slope):
+    """The equations as Bellec et al. write them: a synapse's eligibility is carried from step to step."""
+    n_steps, batch = x.shape[:2]
+    dw = [np.zeros_like(w) for w in weights]
+    for b in range(batch):
+        v, o = np.zeros(weights[0].shape[1]), np.zeros(weights[1].shape[1])
+        seen, leaked, heard = np.zeros(len(weights[0])), np.zeros_like(weights[0]), np.zeros(len(weights[1]))
+        for t in range(n_steps):
+            v = alpha * v + x[t, b] @ weights[0]
+            z, psi = (v >= threshold).astype(float), slope(v - threshold)
+            v = v - z * threshold
+            o = alpha * o + z @ weights[1]
+            pi = np.exp(o) / np.exp(o).sum()
+            error = (pi - np.eye(len(o))[labels[b]]) / (batch * n_steps)
+            seen = alpha * seen + x[t, b]
+            leaked = alpha * leaked + np.outer(seen, psi)
+            heard = alpha * heard + z
+            dw[0] += leaked * (error @ back)
+            dw[1] += np.outer(heard, error)
+    return dw
+
+
+@pytest.mark.parametrize("feedback", ["random", "symmetric"])
+def test_eprop_is_what_synapses_would_do_online(double, feedback):
+    network, rule = net(surrogate=Triangular(width=1.0, height=0.3)), EProp(feedback=feedback, feedback_seed=3)
+    params, x, labels = network.init(jax.random.key(0)), raster(), jnp.array([0, 2, 1, 1])
+    found, measured = rule.gradient(network, params, x, labels, 9, 1.0)
+    weights = [np.asarray(p["Dense_0"]["kernel"]) for p in params["synapses"]]
+    key = jax.random.fold_in(jax.random.key(3), 0)
+    back = weights[1].T if feedback == "symmetric" else np.asarray(jax.random.normal(key, (3, 5))) / np.sqrt(5)
+
+    def slope(x):
+        return 0.3 * np.maximum(0, 1 - np.abs(x))
+
+    wanted = online_eprop(weights, np.asarray(x).reshape(9, 4, 6), labels, back, np.exp(-1 / 5), 1.0, slope)
+    for w, p in zip(wanted, found["synapses"], strict=True):
+        np.testing.assert_allclose(p["Dense_0"]["kernel"], w, rtol=1e-10, atol=1e-14)
+    assert np.abs(wanted[0]).max() > 1e-4 and measured.rates[0] > 0
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_symmetric_eprop_is_the_gradient_where_the_reset_passes_none(double, constant):
+    network = net(detach_reset=True, bias=True)
+    params, labels = network.init(jax.random.key(1)), jnp.array([0, 2, 1, 1])
+    x = raster()[:1] if constant else raster()
+    found, measured = EProp(feedback="symmetric").gradient(network, params, x, labels, 9, 1.0)
+    wanted, same = BPTT(loss="stepwise_cross_entropy").gradient(network, params, x, labels, 9, 1.0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13), found, wanted)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), measured, same)
+
+
+def test_random_eprop_lowers_the_loss_of_deep_networks():
+    network, rule = net(architecture="30-20-3"), EProp()
+    params, x, labels = network.init(jax.random.key(0)), raster(12, 3), jnp.array([0, 1, 2])
+    transformation = optax.adam(0.01)
+    state, losses = transformation.init(params), []
+
+    @jax.jit
+    def update(params, state):
+        found, measured = rule.gradient(network, params, x, labels, 12, 1.0)
+        moved, state = transformation.update(found, state)
+        return optax.apply_updates(params, moved), state, measured.loss
+
+    for _ in range(100):
+        params, state, loss = update(params, state)
+        losses.append(float(loss))
+    assert losses[-1] < 0.3 * losses[0]
+
+
+# ---------------------------------------------------------------- conversion
+
+
+def test_converted_neurons_fire_at_the_rates_of_the_units():
+    neuron = IF(v_threshold=1.0, v_reset=0.0, v_init=0.5, reset="soft", refractory=None)
+    trial = GradientTrial(
+        inputs=Inputs(encoder=Direct(), n_steps=64),
+        network=net(architecture="20-3", neuron=neuron),
+        rule=Conversion(percentile=100.0, n_images=50),
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
+    params, ann = gradient.init(trial).params, gradient.trained(trial).network
+    assert isinstance(ann.neuron, ReLU)
+    converted = gradient.ready(trial, params, pixels)
+    images = gradient.as_images(ann, pixels)
+    units = ann.activations(params, images)
+    most = jnp.max(units[0])
+    scaled = ann.activations(converted, images)
+    np.testing.assert_allclose(scaled[0], units[0] / most, rtol=1e-5, atol=1e-6)
+    x = images[None]
+    response = trial.network.respond(converted, x, 64, 1.0)
+    np.testing.assert_allclose(response.spikes[0] / 64, jnp.sum(jnp.round(scaled[0] * 64) / 64, axis=1), atol=20 / 64)
+    np.testing.assert_allclose(response.output[-1] / 64, units[-1] / most, atol=0.05)
+    right = jnp.argmax(response.output[-1], axis=1) == jnp.argmax(units[-1], axis=1)
+    assert jnp.mean(right) > 0.9
+
+
+# ---------------------------------------------------------------- studies
+
+STUDY = {
+    "study": "small",
+    "data": {"name": "mnist_excerpt", "n_train": 200, "n_test": 100},
+    "run": {"n_steps": 3, "epochs": 2, "batch_size": 20, "curve_points": 3, "checkpoint_seconds": 0.0},
+    "matrix": {"encoder": ["direct", "poisson"], "neuron": ["unit_lif"], "rule": ["bptt"]},
+    "encoder": {"poisson": {"intensity": 500.0}},
+    "rule": {"bptt": {"optimiser": {"learning_rate": 3e-3}}},
+    "network": {"architecture": "20-10", "gain": 2.0},
+    "sweep": {"run": {"seed": [0, 1]}},
+}
+
+
+def changed(**paths):
+    tables = copy.deepcopy(STUDY)
+    for path, value in paths.items():
+        config.set_path(tables, f"{path.replace('__', '.')}={value}")
+    return tables
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return data.load("mnist_excerpt")
+
+
+@pytest.fixture(scope="module")
+def whole(dataset, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    runs.run(config.parse(changed()), dataset, out, Watcher(), clock=False)
+    return out
+
+
+def test_a_study_has_a_line_for_each_trial(whole):
+    lines = [json.loads(line) for line in (whole / "results.jsonl").read_text().splitlines()]
+    assert [(r["encoder"], r["seed"]) for r in lines] == [(e, s) for e in ("direct", "poisson") for s in (0, 1)]
+    for r in lines:
+        assert r["neuron"] == "unit_lif" and r["rule"] == "bptt" and r["n_train"] == 400 and r["n_neurons"] == 30
+        assert len(r["accuracy_after"]) == 3 and r["accuracy_after"][-1] == r["test_accuracy"] > 0.2
+        assert [n for n, _ in r["curve"]] == [80, 160, 200, 280, 360, 400]
+        assert sum(map(sum, r["confusions"]["argmax"])) == 100
+        assert r["output_spikes"] == pytest.approx(sum(r["layer_spikes"][1:])) and r["layer_spikes"][1] > 0
+    assert lines[0]["test_accuracy"] != lines[1]["test_accuracy"] or lines[0]["curve"] != lines[1]["curve"]
+
+
+@pytest.mark.parametrize("stop_at", [150, 900, 1700])
+def test_a_resumed_study_is_the_uninterrupted_one(dataset, whole, tmp_path, stop_at):
+    cfg = config.parse(changed())
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(cfg, dataset, tmp_path, Watcher(stop_at), clock=False)
+    runs.run(cfg, dataset, tmp_path, Watcher(), resume=True, clock=False)
+    assert (tmp_path / "results.jsonl").read_bytes() == (whole / "results.jsonl").read_bytes()
+    states = [runs.load_trained(out, pytest.fail)[2] for out in (whole, tmp_path)]
+    jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+def test_trials_at_once_are_the_trials_one_by_one(dataset, whole, tmp_path):
+    runs.run(config.parse(changed(run__grid="vmap")), dataset, tmp_path, Watcher(), clock=False)
+    one, other = (
+        [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()] for out in (whole, tmp_path)
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose([x for _, x in a["curve"]], [x for _, x in b["curve"]], atol=0.02)
+        assert a["layer_spikes"] == pytest.approx(b["layer_spikes"], rel=0.02)
+
+
+def test_numbers_of_surrogate_and_optimiser_are_swept_in_one_program():
+    sweep = (
+        '{"rule.optimiser.learning_rate" = [1e-3, 1e-2], "network.surrogate.width" = [0.2, 0.5], "run.seed" = [0, 1]}'
+    )
+    lanes = study.plan([e.trial for e in config.parse(changed(sweep=sweep)).entries])
+    assert [len(cell.index) for lane in lanes for cell in lane.cells] == [8, 8]  # one program an encoder
+
+
+def test_a_loss_that_is_no_number_is_refused(dataset, tmp_path):
+    tables = changed(rule__bptt__optimiser__learning_rate="1e30", rule__bptt__loss='"cross_entropy"')
+    tables["network"]["readout"] = "membrane"
+    with pytest.raises(InputError, match=r"loss is (nan|inf) in update \d+ .*run.seed = 0.*learning_rate = 1e\+30"):
+        runs.run(config.parse(tables), dataset, tmp_path, Watcher())
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_the_trained_networks_can_be_reloaded(whole, dataset):
+    cfg, lanes, learned = runs.load_trained(whole, pytest.fail)
+    line = json.loads((whole / "results.jsonl").read_text().splitlines()[1])
+    trial, state = runs.network_of(cfg, lanes, learned, line)
+    images = gradient.as_images(trial.network, dataset.test_images[:100])
+    response = trial.network.respond(state.params, images[None], 3, 1.0)
+    right = np.argmax(np.sum(response.output, axis=0), axis=1) == dataset.test_labels[:100]
+    assert np.mean(right) == line["test_accuracy"]
+
+
+BAD = [
+    ({"network__architecture": '"20C3-x"'}, r"'x' in '20C3-x': it should be a layer like 32C3"),
+    ({"network__architecture": '"20-5"'}, r"ends with 5: it should be 10 classes"),
+    ({"network__architecture": '"8C3-AP2"'}, r"its last layer should be dense"),
+    ({"network__learn": '["tau"]'}, r"network.learn names 'tau': it should be a positive number"),
+    ({"network__chunk": "2"}, r"network.chunk = 2: it should divide run.n_steps = 3"),
+    ({"matrix__neuron": '["relu"]'}, r"rectified linear units see pixels, once"),
+    ({"matrix__neuron": '["srm0"]'}, r"gradients are for the neurons if and lif"),
+    ({"matrix__neuron": '["adaptive_lif"]'}, r"without adaptation"),
+    ({"matrix__rule": '["stdp"]', "rule": "{}", "network": "{}"}, r"direct input.*rule should be bptt"),
+    ({"run__rest": "2"}, r"run.rest: it is for local plasticity"),
+    ({"network__surrogate": "{kind = 'box'}"}, r"unknown surrogate 'box'"),
+    ({"matrix__rule": '["eprop"]', "rule": "{}"}, r"e-prop is for spiking neurons and network.readout"),
+    ({"matrix__rule": '["conversion"]', "rule": "{}"}, r"conversion is for the neuron if"),
+    ({"rule__bptt__optimiser__learning_rate": "-1.0"}, r"learning_rate = -1.0: it should be greater than 0"),
+]
+
+
+@pytest.mark.parametrize(("paths", "message"), BAD, ids=[re.sub(r"\W+", " ", m) for _, m in BAD])
+def test_what_does_not_go_together_is_refused(paths, message):
+    with pytest.raises(InputError, match=message):
+        config.parse(changed(**paths))
+
+
+def test_neurons_in_units_of_their_thresholds_are_in_the_registry():
+    assert NEURONS["unit_lif"].v_threshold == 1.0 and NEURONS["unit_if"].refractory is None
+    assert gradient.shown(Inputs(encoder=Poisson(), n_steps=5), jax.random.key(0), jnp.ones((2, *SHAPE))).shape[0] == 5
