@@ -17,7 +17,7 @@ from jsnn.errors import InputError
 
 SIDE = 34  # pixels, height and width of the sensor's window
 POLARITIES = 2  # 0: OFF, 1: ON
-DURATION_MS = 300.0  # of N-MNIST's three saccades; what comes later (0.1 % of the events, up to 315 ms) is left out
+DURATION_MS = 300.0  # of N-MNIST's three saccades; what comes later (0.4 % of the events, up to 315 ms) is left out
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
