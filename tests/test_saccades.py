@@ -7,6 +7,7 @@ import pytest
 from test_data import MNIST_DIR, needs_mnist
 from test_nmnist import NMNIST_DIR, needs_nmnist
 
+from jsnn import data
 from jsnn.data import idx, nmnist, saccades
 from jsnn.data.events import bin_events, count_events, pack, unpack
 from jsnn.data.saccades import PATH, PATH_STEP_MS, Sensor
@@ -146,6 +147,16 @@ def test_lists_and_frames_tell_the_same(tmp_path):
 def test_frames_are_ready_for_a_network():
     made = jax.jit(unpack)(saccades.frames(KEY, blobs(2), 6))
     assert made.shape == (6, 2, 34, 34, 2) and 0 < float(made.mean()) < 0.5
+
+
+def test_a_whole_data_set_is_recorded_in_its_order():
+    dataset = data.load("mnist_excerpt", n_train=5, n_test=3)
+    made = saccades.convert(KEY, dataset, 4)
+    assert made.train_frames.shape == (5, 4, 289) and made.test_frames.shape == (3, 4, 289)
+    both = np.concatenate([dataset.train_images, dataset.test_images])
+    np.testing.assert_array_equal(saccades.frames(KEY, both, 4)[5:], made.test_frames)
+    np.testing.assert_array_equal(made.train_labels, dataset.train_labels)
+    assert made.test_numbers.tolist() == [1, 2, 3] and made.name == "saccades_mnist_excerpt"
 
 
 @pytest.mark.parametrize("images", [np.zeros((2, 700), np.uint8), np.zeros((2, 28, 28)), np.zeros((0, 784), np.uint8)])

@@ -40,10 +40,10 @@ class EventDataset:
     name: str
     train_frames: np.ndarray  # uint8 [n_train, n_steps, 289], packed bits of [34, 34, 2]: row, column, polarity
     train_labels: np.ndarray  # int32 [n_train], 0 to n_classes - 1
-    train_numbers: np.ndarray  # int32 [n_train], from 1: recording k is of image k - 1 of MNIST's training images
+    train_numbers: np.ndarray  # int32 [n_train], from 1: recording k is of training image k - 1
     test_frames: np.ndarray  # uint8 [n_test, n_steps, 289]
     test_labels: np.ndarray  # int32 [n_test]
-    test_numbers: np.ndarray  # int32 [n_test], from 1, in MNIST's test images
+    test_numbers: np.ndarray  # int32 [n_test], from 1: recording k is of test image k - 1
     duration_ms: float  # of the n_steps bins together
     n_classes: int = 10
 
