@@ -259,7 +259,10 @@ def read_data(cfg: Any, data_dir: Path | None) -> Any:
     from jsnn import data
 
     with Rich(stderr=True).status(f"reading {cfg.data.name}"):
-        dataset = data.load(cfg.data.name, data_dir)
+        if cfg.data.name in data.RECORDINGS:
+            dataset = data.load_recordings(cfg.data.name, data_dir, cfg.run.n_steps)
+        else:
+            dataset = data.load(cfg.data.name, data_dir)
     return dataset if cfg.data.n_validation is None else dataset.held_out(cfg.data.n_validation)
 
 

@@ -20,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from jsnn import relations
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.data.augmentation import Augmentation
-from jsnn.encoders import ANALOG, ENCODERS
+from jsnn.encoders import ENCODERS, GIVEN
 from jsnn.errors import InputError
 from jsnn.feedforward import Feedforward, ReLU
 from jsnn.gradient import GradientTrial
@@ -37,7 +37,7 @@ from jsnn.synapses import SYNAPSES
 from jsnn.trial import Again, Inputs, Trial
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
-    "encoder": ENCODERS | ANALOG,
+    "encoder": ENCODERS | GIVEN,
     "neuron": NEURONS | {"relu": ReLU()},
     "rule": RULES | LEARNERS,
     "synapse": SYNAPSES,
@@ -57,7 +57,9 @@ OPTIONAL = {
 class DataConfig:
     """What is shown; an omitted number means all there are."""
 
-    name: typing.Literal["mnist_excerpt", "mnist", "fashion_mnist", "kmnist"] = "mnist_excerpt"
+    name: typing.Literal["mnist_excerpt", "mnist", "fashion_mnist", "kmnist", "nmnist", "saccades_mnist"] = (
+        "mnist_excerpt"
+    )
     n_train: Count | None = None
     n_assign: Count | None = None  # training images whose responses label the neurons; at most n_train by default
     n_test: Count | None = None

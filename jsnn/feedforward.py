@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, cast
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from pydantic import Strict
 
@@ -79,12 +80,29 @@ def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple
     return tuple(layers)
 
 
+def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
+    """See `Feedforward.fan_outs`; `shape` is that of what the layer sees."""
+    width = math.prod(w for _, w in layer.pooling)
+    if len(shape) == 1:
+        return np.full(1, float(layer.size))
+    across = []
+    for n in shape[:2]:
+        pooled = n // width
+        reached = np.ones(pooled)
+        if layer.kernel:  # outputs o of which an input i is seen: 0 <= i - o + before < kernel
+            offset = np.arange(pooled)[:, None] - np.arange(pooled) + (layer.kernel - 1) // 2
+            reached = np.sum((offset >= 0) & (offset < layer.kernel), axis=1)
+        across.append(np.pad(np.repeat(reached, width), (0, n - pooled * width)))
+    return layer.size * np.einsum("i,j->ij", *across)[..., None]
+
+
 @node
 class Response:
     """What a network did."""
 
     output: Array  # [n_steps, batch, n_classes]: spikes, or potentials (mV) of neurons that do not fire
-    spikes: tuple[Array, ...]  # [batch] for each layer that fires: how many, in all steps
+    spikes: tuple[Array, ...] = ()  # [batch] for each layer that fires: how many, in all steps
+    operations: tuple[Array, ...] = ()  # [batch] for each layer: how many synapses were reached by what is not 0
 
 
 @node
@@ -158,6 +176,15 @@ class Feedforward:
             shapes.append(made.shape[1:])
         return shapes
 
+    @property
+    def fan_outs(self) -> list[np.ndarray]:
+        """How many synapses of each layer an input of it reaches, [height, width, 1] or [1]: of those before pooling,
+        each as much as the place it is pooled into. Padding has no synapses.
+        """
+        return [
+            fan_out(layer, shape) for layer, shape in zip(projections(self.architecture), self.shapes, strict=False)
+        ]
+
     def init(self, key: Array) -> Params:
         """Random weights, and the neurons' own values of what `learn` names."""
         synapses = [
@@ -176,21 +203,27 @@ class Feedforward:
         """The response to `x` [n_steps, batch, *input_shape], or [1, batch, *input_shape] for the same in every step.
         `key` is for dropout while training.
         """
+        fan_outs = self.fan_outs
         if isinstance(self.neuron, ReLU):
-            return Response(output=self.activations(params, x[0], key)[-1][None], spikes=())
+            layers = self.activations(params, x[0], key)
+            seen = zip(fan_outs, [x[0], *layers], strict=False)
+            reached = (jnp.sum(jnp.where(y != 0, n, 0.0), axis=tuple(range(1, y.ndim))) for n, y in seen)
+            return Response(output=layers[-1][None], operations=tuple(reached))
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
 
         def steps(states: Sequence[State], x: Array, n: int) -> tuple[list[State], Response]:
-            ends, spikes = [], []
+            ends, spikes, operations = [], [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
+                reached = jnp.sum(jnp.where(x != 0, fan_outs[i], 0.0), axis=(0, *range(2, x.ndim)))
+                operations.append(reached * (n // len(x)))
                 flat = self.project(params, i, x.reshape(-1, *x.shape[2:]), key, batch)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
                 state, x = self._evolve(neuron, state, flat.reshape(*x.shape[:2], *flat.shape[1:]), n, dt, fires)
                 ends.append(state)
                 if fires:
                     spikes.append(jnp.sum(x, axis=(0, *range(2, x.ndim))))
-            return ends, Response(output=x, spikes=tuple(spikes))
+            return ends, Response(output=x, spikes=tuple(spikes), operations=tuple(operations))
 
         if self.chunk is None:
             return steps(states, x, n_steps)[1]
@@ -199,7 +232,8 @@ class Feedforward:
         body = jax.checkpoint(lambda states, some: steps(states, x if constant else some, n), prevent_cse=False)
         _, parts = jax.lax.scan(body, states, xs, length=n_steps // n)
         output = parts.output.reshape(n_steps, batch, -1)
-        return Response(output=output, spikes=tuple(jnp.sum(s, axis=0) for s in parts.spikes))
+        spikes, operations = (tuple(jnp.sum(x, axis=0) for x in xs) for xs in (parts.spikes, parts.operations))
+        return Response(output=output, spikes=spikes, operations=operations)
 
     def activations(self, params: Params, x: Array, key: Array | None = None) -> list[Array]:
         """Of the layers of an ANN that sees `x` [batch, *input_shape]; the last are the logits [batch, n_classes]."""

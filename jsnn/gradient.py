@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jsnn.encoders import Direct
+from jsnn.encoders import Direct, Recording
 from jsnn.feedforward import Feedforward, Measured, Params, ReLU
 from jsnn.learners import Conversion, Learner
 from jsnn.pytree import node
 from jsnn.trial import ORDER, TRAIN, WEIGHTS, Inputs
+from jsnn.types import Encoder
 
 DROPOUT, AUGMENT = 8, 9  # purposes of random numbers, beside those of jsnn.trial
 
@@ -45,7 +46,9 @@ def trained(trial: GradientTrial) -> GradientTrial:
     """The trial as it is trained: of a network that is converted from an ANN, that ANN, which sees pixels once."""
     if not isinstance(trial.rule, Conversion):
         return trial
-    inputs = dataclasses.replace(trial.inputs, encoder=Direct(), n_steps=1)
+    inputs = trial.inputs
+    if not isinstance(inputs.encoder, Recording):
+        inputs = dataclasses.replace(inputs, encoder=Direct(), n_steps=1)
     network = dataclasses.replace(trial.network, neuron=ReLU(), readout="membrane")
     return GradientTrial(inputs=inputs, network=network, rule=trial.rule)
 
@@ -55,7 +58,8 @@ def ready(trial: GradientTrial, params: Params, pixels: Array) -> Params:
     if not isinstance(trial.rule, Conversion):
         return params
     ann = trained(trial).network
-    return trial.rule.convert(ann, params, as_images(ann, pixels[: trial.rule.n_images]))
+    seen = shown(trained(trial), trial.inputs.key(TRAIN), pixels[: trial.rule.n_images])
+    return trial.rule.convert(ann, params, seen[0])
 
 
 def init(trial: GradientTrial) -> TrainState:
@@ -73,14 +77,41 @@ def order(inputs: Inputs, epoch: Array | int, n: int) -> Array:
     return chosen.reshape(n_batches, inputs.batch_size)
 
 
-def shown(inputs: Inputs, key: Array, images: Array) -> Array:
-    """What the network sees of `images` float32[batch, height, width, channels]: [n_steps or 1, batch, ...]."""
+def shown(trial: GradientTrial, key: Array, pixels: Array, augment: Array | None = None) -> Array:
+    """What the network sees of `pixels` uint8[batch, n]: [n_steps or 1, batch, *input_shape]. `augment` is the key for
+    the augmentation, while it is trained.
+    """
+    inputs, recorded = trial.inputs, isinstance(trial.inputs.encoder, Recording)
+
+    def moved(images):
+        return images if augment is None or inputs.augmentation is None else inputs.augmentation(augment, images)
 
     def one(key, image):
-        return inputs.encoder.encode(key, image, inputs.n_steps, inputs.dt)
+        return inputs.encoder.encode(key, image.reshape(-1), inputs.n_steps, inputs.dt)
 
-    x = jax.vmap(one, out_axes=1)(jax.random.split(key, len(images)), images.reshape(len(images), -1))
-    return x.reshape(*x.shape[:2], *images.shape[1:]).astype(float)
+    images = pixels if recorded else moved(as_images(trial.network, pixels))
+    x = jax.vmap(one, out_axes=1)(jax.random.split(key, len(pixels)), images)
+    x = x.reshape(*x.shape[:2], *trial.network.input_shape).astype(float)
+    if not recorded:
+        return x
+    n_steps, batch, height, width, channels = x.shape  # all steps of a recording move alike, as its channels
+    x = moved(jnp.moveaxis(x, 0, 3).reshape(batch, height, width, n_steps * channels))
+    x = jnp.moveaxis(x.reshape(batch, height, width, n_steps, channels), 3, 0)
+    return x if is_analog(inputs.encoder) else jnp.round(x)  # spikes again
+
+
+def is_analog(encoder: Encoder) -> bool:
+    """Whether what a network sees is numbers instead of spikes."""
+    return isinstance(encoder, Direct) or isinstance(encoder, Recording) and encoder.accumulated
+
+
+def row(trial: GradientTrial) -> int:
+    """How many bytes an image, or a recording, of its data set has."""
+    return (
+        trial.inputs.n_steps * -(-trial.network.n_input // 8)
+        if isinstance(trial.inputs.encoder, Recording)
+        else trial.network.n_input
+    )
 
 
 def as_images(network: Feedforward, pixels: Array) -> Array:
@@ -101,10 +132,7 @@ def train(
 
     def update(state, rows):
         encode, dropout, augment = (jax.random.fold_in(key, state.n) for key in keys)
-        images = as_images(network, pixels[rows])
-        if inputs.augmentation is not None:
-            images = inputs.augmentation(augment, images)
-        x = shown(inputs, encode, images)
+        x = shown(trial, encode, pixels[rows], augment)
         gradient, measured = rule.gradient(network, state.params, x, labels[rows], inputs.n_steps, inputs.dt, dropout)
         updates, optimiser = transformation.update(gradient, state.optimiser, state.params)
         params = cast(Params, optax.apply_updates(state.params, updates))

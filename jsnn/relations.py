@@ -1,9 +1,9 @@
 """What no single field of a trial can say: relations between its numbers, and parts that need each other."""
 
-from jsnn.encoders import Direct
+from jsnn.encoders import Direct, Recording
 from jsnn.errors import InputError
 from jsnn.feedforward import Feedforward, ReLU
-from jsnn.gradient import GradientTrial
+from jsnn.gradient import GradientTrial, is_analog
 from jsnn.inhibition import InhibitoryLayer
 from jsnn.learners import Conversion, EProp
 from jsnn.network import Network
@@ -19,7 +19,11 @@ def check(trial: Trial | GradientTrial, where: str) -> None:
         _by_gradients(trial, where)
         return
     network, inputs = trial.network, trial.inputs
-    if isinstance(inputs.encoder, Direct) or isinstance(network.neuron, ReLU) or inputs.augmentation is not None:
+    if (
+        isinstance(inputs.encoder, Direct | Recording)
+        or isinstance(network.neuron, ReLU)
+        or inputs.augmentation is not None
+    ):
         what = "direct input, rectified linear units and augmentation"
         raise InputError(f"{where}: {what} are for networks trained by gradients: rule should be bptt")
     _order(network, where)
@@ -45,7 +49,8 @@ def _by_gradients(trial: GradientTrial, where: str) -> None:
         what = "run.rest" if inputs.rest else "run.again"
         raise InputError(f"{where}: {what}: it is for local plasticity; a network trained by gradients has none")
     if isinstance(neuron, ReLU):
-        if not isinstance(inputs.encoder, Direct) or inputs.n_steps != 1:
+        once = inputs.n_steps == 1 or isinstance(inputs.encoder, Recording)
+        if not is_analog(inputs.encoder) or not once:
             raise InputError(f'{where}: rectified linear units see pixels, once: encoder = "direct", run.n_steps = 1')
         if network.readout == "rate":
             raise InputError(f'{where}: network.readout = "rate": rectified linear units have no spikes: "membrane"')

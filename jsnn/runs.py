@@ -26,7 +26,7 @@ from jsnn import checkpoint, config, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import Dataset
 from jsnn.errors import InputError
-from jsnn.gradient import GradientTrial
+from jsnn.gradient import GradientTrial, row
 from jsnn.grid import from_first
 from jsnn.lanes import Job, Kind, Observer, gradient, plasticity
 from jsnn.records import CompileClock, ann_record, environment, identity, record
@@ -60,14 +60,22 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     for key, value, most, why in limits:
         if value > most:
             raise InputError(f"{key} = {value}: it should be at most {most} ({why})")
-    n_pixels = data.train_images.shape[1]
+    n_bytes = data.train_images.shape[1]
     for lane in study.plan([entry.trial for entry in plastic]):
         for cell in lane.cells:
             study.ways(cell, cfg.run.engine, cfg.run.grid)
     for entry in cfg.entries:
-        if entry.trial.network.n_input != n_pixels:
-            n_input = entry.trial.network.n_input
-            raise InputError(f"network.n_input = {n_input}: it should be {n_pixels}, the pixels of an image")
+        trial = entry.trial
+        if isinstance(trial, Trial) and trial.network.n_input != n_bytes:
+            raise InputError(
+                f"network.n_input = {trial.network.n_input}: it should be {n_bytes}, the pixels of an image"
+            )
+        if isinstance(trial, GradientTrial) and row(trial) != n_bytes:
+            what = f"network.input_shape = {list(trial.network.input_shape)}, run.n_steps = {trial.inputs.n_steps}"
+            raise InputError(
+                f"{what} with encoder {entry.encoder}: {data.name} has {n_bytes} bytes an image and "
+                f"this needs {row(trial)}; recordings, of 34 x 34 x 2, are for the encoders of events alone"
+            )
     return Schedule(
         n_train=n_train,
         n_assign=n_assign,

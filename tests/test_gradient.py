@@ -14,8 +14,9 @@ import pytest
 from test_survival import Watcher
 
 from jsnn import config, data, gradient, runs, study
+from jsnn.data import events
 from jsnn.data.augmentation import Augmentation
-from jsnn.encoders import Direct, Poisson
+from jsnn.encoders import GIVEN, Direct
 from jsnn.errors import InputError
 from jsnn.feedforward import Feedforward, ReLU
 from jsnn.gradient import GradientTrial
@@ -231,7 +232,7 @@ def test_a_study_has_a_line_for_each_trial(whole):
     assert [(r["encoder"], r["seed"]) for r in lines] == [(e, s) for e in ("direct", "poisson") for s in (0, 1)]
     for r in lines:
         assert r["neuron"] == "unit_lif" and r["rule"] == "bptt" and r["n_train"] == 400 and r["n_neurons"] == 30
-        assert len(r["accuracy_after"]) == 3 and r["accuracy_after"][-1] == r["test_accuracy"] > 0.2
+        assert len(r["accuracy_after"]) == 3 and r["accuracy_after"][-1] == r["test_accuracy"] > 0.15
         assert [n for n, _ in r["curve"]] == [80, 160, 200, 280, 360, 400]
         assert sum(map(sum, r["confusions"]["argmax"])) == 100
         assert r["output_spikes"] == pytest.approx(sum(r["layer_spikes"][1:])) and r["layer_spikes"][1] > 0
@@ -311,4 +312,20 @@ def test_what_does_not_go_together_is_refused(paths, message):
 
 def test_neurons_in_units_of_their_thresholds_are_in_the_registry():
     assert NEURONS["unit_lif"].v_threshold == 1.0 and NEURONS["unit_if"].refractory is None
-    assert gradient.shown(Inputs(encoder=Poisson(), n_steps=5), jax.random.key(0), jnp.ones((2, *SHAPE))).shape[0] == 5
+
+
+def test_recordings_are_shown_as_they_were_recorded():
+    frames = np.random.default_rng(0).random((3, 4, 34, 34, 2)) < 0.2
+    pixels = events.pack(frames).reshape(3, -1)
+    network = Feedforward(architecture="8-10", input_shape=(34, 34, 2))
+    inputs = Inputs(
+        encoder=GIVEN["events"], n_steps=4, augmentation=Augmentation(shift=0.0, rotation=0.0, scale=0.0, shear=0.0)
+    )
+    trial = GradientTrial(inputs=inputs, network=network, rule=BPTT())
+    assert gradient.row(trial) == pixels.shape[1]
+    for augment in (None, jax.random.key(1)):
+        np.testing.assert_array_equal(
+            gradient.shown(trial, jax.random.key(0), pixels, augment), np.swapaxes(frames, 0, 1)
+        )
+    summed = dataclasses.replace(trial, inputs=dataclasses.replace(inputs, encoder=GIVEN["accumulated_events"]))
+    np.testing.assert_allclose(gradient.shown(summed, jax.random.key(0), pixels)[0], frames.mean(axis=1), rtol=1e-6)

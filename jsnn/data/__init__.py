@@ -1,7 +1,7 @@
 """Data sets by name; the only part of jsnn that reads data from disk.
 
 `mnist_excerpt` is part of the package; `mnist`, `fashion_mnist` and `kmnist` are data sets of
-tensorflow-datasets (TFDS).
+tensorflow-datasets (TFDS). `nmnist` are recordings of an event camera, `saccades_mnist` simulated ones of MNIST.
 """
 
 import difflib
@@ -10,6 +10,7 @@ from pathlib import Path
 from jsnn.data.dataset import Dataset as Dataset
 from jsnn.errors import InputError
 
+RECORDINGS = ("nmnist", "saccades_mnist")
 DATASETS = ("mnist_excerpt", "mnist", "fashion_mnist", "kmnist")
 
 
@@ -34,3 +35,28 @@ def load(name: str, data_dir: Path | None = None, n_train: int | None = None, n_
 
         dataset = full.load(name, None if data_dir is None else Path(data_dir).expanduser())
     return dataset.first(n_train, n_test)
+
+
+def load_recordings(
+    name: str, data_dir: Path | None, n_steps: int, n_train: int | None = None, n_test: int | None = None
+) -> Dataset:
+    """The first recordings of the data set `name` of `RECORDINGS`, in `n_steps` time bins: each "image" is its packed
+    bits, uint8 [n, n_steps * 289] (`jsnn.data.events`).
+
+    `data_dir` holds Train/ and Test/ of N-MNIST, or for saccades_mnist the files of MNIST. Raises InputError where the
+    data are missing or wrong.
+    """
+    if name == "nmnist":
+        from jsnn.data import nmnist
+
+        if data_dir is None:
+            raise InputError("nmnist: no directory; --data-dir should name the one that holds its Train and Test")
+        found = nmnist.load(Path(data_dir).expanduser(), n_steps, n_train=n_train, n_test=n_test)
+    else:
+        import jax
+
+        from jsnn.data import saccades
+
+        images = load(name.removeprefix("saccades_"), data_dir, n_train, n_test)
+        found = saccades.convert(jax.random.key(0), images, n_steps)
+    return found.packed()

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsnn.data.dataset import Dataset
 from jsnn.errors import InputError
 
 SIDE = 34  # pixels, height and width of the sensor's window
@@ -46,6 +47,11 @@ class EventDataset:
     test_numbers: np.ndarray  # int32 [n_test], from 1: recording k is of test image k - 1
     duration_ms: float  # of the n_steps bins together
     n_classes: int = 10
+
+    def packed(self) -> Dataset:
+        """The same as any data set: the packed bits of a recording are its image, uint8 [n, n_steps * 289]."""
+        train, test = (x.reshape(len(x), -1) for x in (self.train_frames, self.test_frames))
+        return Dataset(self.name, train, self.train_labels, test, self.test_labels, self.n_classes)
 
 
 def count_events(events: Events, n_steps: int, duration_ms: float = DURATION_MS) -> np.ndarray:

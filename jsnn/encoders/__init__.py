@@ -5,6 +5,7 @@ from jsnn.encoders.bindsnet import BindsnetBernoulli, BindsnetPoisson, BindsnetR
 from jsnn.encoders.direct import Direct
 from jsnn.encoders.poisson import Poisson
 from jsnn.encoders.rank_order import RankOrder
+from jsnn.encoders.recording import Recording
 from jsnn.types import Encoder
 
 ENCODERS: dict[str, Encoder] = {
@@ -16,4 +17,9 @@ ENCODERS: dict[str, Encoder] = {
     "bindsnet_rank_order": BindsnetRankOrder(),
 }
 
-ANALOG: dict[str, Encoder] = {"direct": Direct()}  # no spikes: for networks trained by gradients
+# For networks trained by gradients: no spikes, or spikes that were recorded.
+GIVEN: dict[str, Encoder] = {
+    "direct": Direct(),
+    "events": Recording(),
+    "accumulated_events": Recording(accumulated=True),
+}

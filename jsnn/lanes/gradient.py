@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsnn import gradient, readout
+from jsnn import gradient, prices, readout
 from jsnn.data import Dataset
 from jsnn.errors import InputError
 from jsnn.feedforward import Measured, Params
@@ -53,20 +53,22 @@ def _ready(layout: Layout, trials: GradientTrial, state: TrainState, pixels: Arr
 
 def _ask(
     layout: Layout, trials: GradientTrial, params: Params, pixels: Array, labels: Array, number: Array
-) -> tuple[Array, Array, Array, tuple[Array, ...]]:
-    """For each trial: its answers int32[batch]; how many of them were right after each step; spikes of the input and of
-    each layer, summed over the batch. A label of -1 is that of no image.
+) -> tuple[Array, Array, Array]:
+    """For each trial: its answers int32[batch]; how many of them were right after each step; and sums over the batch:
+    of the input's spikes (or pixels that are not 0, in each step), of each layer's, and of the synapses they reached in
+    each layer. A label of -1 is that of no image.
     """
 
     def one(t, params):
         real = labels >= 0
         key = jax.random.fold_in(t.inputs.key(TEST), number)
-        x = gradient.shown(t.inputs, key, gradient.as_images(t.network, pixels))
+        x = gradient.shown(t, key, pixels)
         response = t.network.respond(params, x, t.inputs.n_steps, t.inputs.dt)
         answers = jnp.argmax(jnp.cumsum(response.output, axis=0), axis=-1)
         right = jnp.sum((answers == labels) & real, axis=1)
         seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (t.inputs.n_steps // len(x))
-        return answers[-1], right, jnp.sum(seen * real), tuple(jnp.sum(n * real) for n in response.spikes)
+        counts = jnp.stack([jnp.sum(n * real) for n in (seen, *response.spikes, *response.operations)])
+        return answers[-1], right, counts
 
     return layout.map(one, trials, params)
 
@@ -169,30 +171,36 @@ def _check(loss: np.ndarray, lane: Lane, first: int) -> None:
 
 def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:
     """The test images are shown; the class of the largest summed output is the answer."""
-    (cell,), n = lane.cells, job.schedule.n_test
+    (cell,), n, n_steps = lane.cells, job.schedule.n_test, lane.inputs.n_steps
     trials: Any = cell.trials
+    network, trained = trials.network, gradient.trained(trials)
     layout = layout_of(lane, state.ways[0].at_once)
     seen = job.data.train_images[: job.schedule.n_train]
     params = jax.jit(_ready, static_argnums=0)(layout, cell.trials, state.learned[0], seen)
-    predictions, right, spikes = [], np.zeros(1), np.zeros(1)
+    predictions, right, total = [], np.zeros(1), np.zeros(1)
     for number, first in enumerate(range(0, n, BATCH)):
         missing = max(0, first + BATCH - n)
         pixels = np.pad(job.data.test_images[first : min(first + BATCH, n)], ((0, missing), (0, 0)))
         labels = np.pad(job.data.test_labels[first : min(first + BATCH, n)], (0, missing), constant_values=-1)
         asked = jax.jit(_ask, static_argnums=0)(layout, cell.trials, params, pixels, labels, number)
-        answered, r, x, layers = jax.tree.map(fetch, asked)
+        answered, r, counts = jax.tree.map(fetch, asked)
         predictions.append(answered[:, : BATCH - missing])
-        right, spikes = right + r, spikes + np.stack([x, *layers], axis=1)
+        right, total = right + r, total + counts
         job.observer.progress(len(cell.index) * (BATCH - missing))
     answered, labels = np.concatenate(predictions, axis=1), job.data.test_labels[:n]
     kind, lines = "argmax", []
     for g in range(len(cell.index)):
         matrix = np.asarray(readout.confusion(jnp.asarray(labels), jnp.asarray(answered[g]))).tolist()
         accuracy = float(np.mean(answered[g] == labels))
-        each = [float(s) / n for s in spikes[g]]
+        each = [float(s) / n for s in total[g]]
+        spikes, operations = each[: -len(network.layers)], each[-len(network.layers) :]
+        price = prices.answering(network, operations, n_steps, gradient.is_analog(lane.inputs.encoder))
+        seen_once = trained is not trials  # the ANN of a network that is converted
+        learned = prices.Price(macs=float(sum(prices.dense_macs(network)))) if seen_once else price
+        learned = prices.learning(trained.network, trained.rule, learned, n_steps)
         lines.append(
             {
-                "architecture": trials.network.architecture,
+                "architecture": network.architecture,
                 "n_assign": 0,
                 "readout": kind,
                 "test_accuracy": accuracy,
@@ -200,9 +208,14 @@ def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]
                 "confusions": {kind: matrix},
                 "accuracy_after": [float(r) / n for r in right[g]],  # each step
                 "neuron_labels": None,
-                "input_spikes": each[0],
-                "output_spikes": sum(each[1:]),
-                "layer_spikes": each,
+                "input_spikes": spikes[0],
+                "output_spikes": sum(spikes[1:]),
+                "layer_spikes": spikes,
+                "layer_operations": operations,
+                "synaptic_operations": sum(operations),
+                "price": vars(price),
+                "price_of_learning": vars(learned),
+                "memory": prices.memory(network, n_steps),
             }
         )
     return [lines]
