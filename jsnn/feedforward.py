@@ -23,11 +23,13 @@ from jax import Array
 from jsnn import surrogate
 from jsnn.errors import InputError
 from jsnn.neurons import NEURONS
+from jsnn.neurons.membrane import KEPT
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive, Probability
 from jsnn.surrogate import ArcTan, Surrogate
 from jsnn.types import Neuron, State
 
+BLOCK = 256  # steps times presentations of a product, on a CPU
 Params = dict[str, Any]  # of a network: "synapses" and "neurons", lists with an entry a layer
 
 
@@ -73,6 +75,16 @@ def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple
     if pooling or layers[-1].kernel:
         raise InputError(f"{architecture!r}: its last layer should be dense, a neuron for each class")
     return tuple(layers)
+
+
+def block(n_steps: int, batch: int) -> int:
+    """Steps that are computed one layer after the other before the next ones begin, a divisor of `n_steps`.
+
+    On a CPU so few that what a layer hands to the next is still in the cache; elsewhere all, as one large product.
+    """
+    if jax.default_backend() != "cpu":
+        return n_steps
+    return max(n for n in range(1, n_steps + 1) if n_steps % n == 0 and (n == 1 or n * batch <= BLOCK))
 
 
 @node
@@ -166,23 +178,30 @@ class Feedforward:
             return Response(output=self._units(params, x[0], key)[None], spikes=())
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
+        n, constant = self.chunk or block(n_steps, batch), len(x) == 1
+        first = self._project(params, 0, x[0], key, batch) if constant else None  # the same currents in every step
+        xs = None if constant else x.reshape(-1, n * batch, *x.shape[2:])
 
-        def steps(states: Sequence[State], x: Array, n: int) -> tuple[list[State], Response]:
+        def steps(states: Sequence[State], x: Array | None) -> tuple[list[State], Response]:
             ends, spikes = [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
-                flat = self._project(params, i, x.reshape(-1, *x.shape[2:]), key, batch)
+                if x is None:
+                    current = cast(Array, first)[None]
+                else:
+                    current = self._project(params, i, x, key, batch)
+                    current = current.reshape(n, batch, *current.shape[1:])
                 fires = i < len(neurons) - 1 or self.readout == "rate"
-                state, x = self._evolve(neuron, state, flat.reshape(*x.shape[:2], *flat.shape[1:]), n, dt, fires)
+                state, out = self._evolve(neuron, state, current, n, dt, fires)
                 ends.append(state)
                 if fires:
-                    spikes.append(jnp.sum(x, axis=(0, *range(2, x.ndim))))
+                    spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))
+                x = out.reshape(n * batch, *out.shape[2:])
             return ends, Response(output=x, spikes=tuple(spikes))
 
-        if self.chunk is None:
-            return steps(states, x, n_steps)[1]
-        n, constant = self.chunk, len(x) == 1
-        xs = None if constant else x.reshape(-1, n, *x.shape[1:])
-        body = jax.checkpoint(lambda states, some: steps(states, x if constant else some, n), prevent_cse=False)
+        if n == n_steps:
+            _, whole = steps(states, None if xs is None else xs[0])
+            return Response(output=whole.output.reshape(n_steps, batch, -1), spikes=whole.spikes)
+        body = steps if self.chunk is None else jax.checkpoint(steps, prevent_cse=False)
         _, parts = jax.lax.scan(body, states, xs, length=n_steps // n)
         output = parts.output.reshape(n_steps, batch, -1)
         return Response(output=output, spikes=tuple(jnp.sum(s, axis=0) for s in parts.spikes))
@@ -215,6 +234,7 @@ class Feedforward:
             spikes = surrogate.spike(excess, self.surrogate)
             return neuron.fire(state, jax.lax.stop_gradient(spikes) if self.detach_reset else spikes), spikes
 
-        # Of each step only the state is kept for the backward pass: all else is a few operations on it.
-        body = jax.checkpoint(step, prevent_cse=False)
+        # Of each step only the potential is kept for the backward pass: all else is a few operations on it.
+        policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+        body = jax.checkpoint(step, prevent_cse=False, policy=policy)
         return jax.lax.scan(body, state, None if constant else current, length=n_steps)
