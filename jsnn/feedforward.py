@@ -196,7 +196,7 @@ class Feedforward:
                 if fires:
                     spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))
                 x = out.reshape(n * batch, *out.shape[2:])
-            return ends, Response(output=x, spikes=tuple(spikes))
+            return ends, Response(output=cast(Array, x), spikes=tuple(spikes))
 
         if n == n_steps:
             _, whole = steps(states, None if xs is None else xs[0])

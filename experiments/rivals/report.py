@@ -64,6 +64,7 @@ def summary(case: Case, own: Sequence[Report], peer: Sequence[Report]) -> dict[s
         **{key: own[0].get(key) for key in COPIED},
         **{f"{key}_seconds": middle([r.get(f"{key}_seconds") for r in own])[0] for key in ("add", "byte", "update")},
         **{f"peer_{k}": peer[0][k] for k in PEER_COPIED if peer and k in peer[0]},
+        "memory_ratio": own[0]["temp_mib"] / peer[0]["temp_mib"] if peer and "temp_mib" in peer[0] else None,
         "note": case.note,
     }
 
