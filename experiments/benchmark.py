@@ -15,6 +15,12 @@ Each rival runs in a virtual environment of its own, which is made once (Python 
     ngclearn/bin/pip install imageio pandas matplotlib
   python3.11 -m venv brian2    (it needs a C++ compiler)
     brian2/bin/pip install brian2==2.9.0 'numpy<2.4' 'setuptools<81' cython
+  python3.11 -m venv torch    (snntorch, norse and spikingjelly, which all have this interpreter)
+    torch/bin/pip install torch==2.13.0 numpy nir==1.0.8 nirtorch==2.6 scipy matplotlib loguru tensorboard pandas
+    torch/bin/pip install tqdm packaging requests
+    torch/bin/pip install --no-deps snntorch==1.0.0 norse==1.1.0 spikingjelly==2.0.0
+  python3.11 -m venv spyx
+    spyx/bin/pip install jax==0.10.2 spyx==1.0.0
 
 Every measurement is a process: it warms up, then works for --seconds, encoding of images included. A round is one
 measurement of jsnn and one of the rival; a figure is the median of the rounds, with its smallest and largest. The
@@ -30,6 +36,10 @@ with synaptic events = input spikes * neurons (a spike adds its weights to all m
 is left out. An add is one of cached float32 in a long compiled loop; a byte, one of an array as large as the weights
 that is read and written; an update, a fused step of a cached membrane. A weight that is read once for several events
 moves fewer bytes than this counts.
+
+The cases that learn by gradients (layer, training, memory) have no such limit. All sides of one have the same sizes,
+steps, batch, decay and loss, subtract the threshold at a spike, and see the same input. Memory is what XLA allots to
+a pass beside its arguments and results, of jsnn in chunks and of jax.lax.scan over the same network.
 """
 
 import argparse
@@ -38,6 +48,7 @@ import dataclasses
 import fnmatch
 import functools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -48,7 +59,7 @@ from typing import Any
 
 import numpy as np
 from console import COMPILATION_CACHE, command
-from rivals.cases import ALONE, CASES, Case
+from rivals.cases import ALONE, CASES, PLAIN, Case
 from rivals.report import COLUMNS, Report, figure, row, summary, table
 
 from jsnn import config, data
@@ -56,7 +67,10 @@ from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 WORKERS = Path(__file__).parent / "rivals"
-RIVALS = ("bindsnet", "neurosush", "ngclearn", "brian2")  # names of distributions, and of workers
+RIVALS = (  # names of distributions, and of workers
+    "bindsnet", "neurosush", "ngclearn", "brian2", "spyx", "snntorch", "spikingjelly", "norse",
+)  # fmt: skip
+DECAY = 0.9  # of a membrane in a step, where gradients are compared
 
 
 class WorkerFailed(RuntimeError):
@@ -97,6 +111,8 @@ def one_core() -> Iterator[int]:
 
 def measure_rival(case: Case, python: str, order: Report) -> dict[str, Any]:
     """One measurement of the other side."""
+    if case.rival == PLAIN:
+        return measure(python, "jsnn_gradient", {**order, "plain": True}, own=True)
     if case.rival != ALONE:
         return measure(python, case.rival, order, own=False)
     with one_core() as cores:
@@ -121,9 +137,14 @@ def order_of(case: Case, folder: Path, seconds: float, first: bool) -> dict[str,
         "inhibition": inhibition.strength,
         "input_rate": 0.05,
         "alone": False,
+        "plain": False,
+        "sizes": case.sizes,
+        "decay": DECAY,
+        "tau": -1.0 / math.log(DECAY),
         "seconds": seconds,
         "folder": str(folder),
         "images": str(folder / "images.npy"),
+        "labels": str(folder / "labels.npy"),
         "learned": str(folder / name) if case.kind in ("two_layer", "three_layer", "conductance") else None,
     }
 
@@ -183,8 +204,8 @@ def chosen(patterns: Sequence[str] | None) -> list[Case]:
 
 
 def interpreters(assignments: Sequence[str]) -> dict[str, str]:
-    """Rivals and their interpreters, each tried out; jsnn's own for the grids."""
-    found = {ALONE: sys.executable}
+    """Rivals and their interpreters, each tried out; jsnn's own for the grids and the plain scan."""
+    found = {ALONE: sys.executable, PLAIN: sys.executable}
     for assignment in assignments:
         name, _, python = assignment.partition("=")
         if name not in RIVALS or not python:
@@ -242,7 +263,9 @@ def run(cases: Sequence[Case], rivals: Mapping[str, str], arguments: argparse.Na
         open(arguments.json or os.devnull, "w") as out,
         Progress(*columns, TextColumn("left"), TimeRemainingColumn()) as progress,
     ):
-        np.save(Path(folder) / "images.npy", data.load("mnist_excerpt").train_images[:2048])
+        excerpt = data.load("mnist_excerpt")
+        np.save(Path(folder) / "images.npy", excerpt.train_images[:2048])
+        np.save(Path(folder) / "labels.npy", excerpt.train_labels[:2048])
         task = progress.add_task("", total=sum(arguments.rounds * (1 + (case.rival in rivals)) for case in cases))
 
         def say(text: str) -> None:
@@ -258,7 +281,8 @@ def run(cases: Sequence[Case], rivals: Mapping[str, str], arguments: argparse.Na
             return one
 
         for case in cases:
-            own = side(case, "jsnn", lambda order: measure(sys.executable, "jsnn", order, own=True))
+            worker = "jsnn_gradient" if case.by_gradients else "jsnn"
+            own = side(case, "jsnn", functools.partial(measure, sys.executable, worker, own=True))
             peer = side(case, case.rival, functools.partial(measure_rival, case, rivals.get(case.rival, "")))
             record = run_case(case, arguments.rounds, own, peer if case.rival in rivals else None, say)
             records.append(record)

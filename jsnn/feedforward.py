@@ -26,11 +26,13 @@ from pydantic import Strict
 from jsnn import surrogate
 from jsnn.errors import InputError
 from jsnn.neurons import NEURONS
+from jsnn.neurons.membrane import KEPT
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive, Probability
 from jsnn.surrogate import ArcTan, Surrogate
 from jsnn.types import Neuron, State
 
+BLOCK = 256  # steps times presentations of a product, on a CPU
 Params = dict[str, Any]  # of a network: "synapses" and "neurons", lists with an entry a layer
 
 
@@ -94,6 +96,21 @@ def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
             reached = np.sum((offset >= 0) & (offset < layer.kernel), axis=1)
         across.append(np.pad(np.repeat(reached, width), (0, n - pooled * width)))
     return layer.size * np.einsum("i,j->ij", *across)[..., None]
+
+
+def arrivals(x: Array, fan_out: np.ndarray) -> Array:
+    """How many synapses are reached by what is not 0 in each of `x` [n, ...]: [n]."""
+    return jnp.sum(jnp.where(x != 0, fan_out, 0.0), axis=tuple(range(1, x.ndim)))
+
+
+def block(n_steps: int, batch: int) -> int:
+    """Steps that are computed one layer after the other before the next ones begin, a divisor of `n_steps`.
+
+    On a CPU so few that what a layer hands to the next is still in the cache; elsewhere all, as one large product.
+    """
+    if jax.default_backend() != "cpu":
+        return n_steps
+    return max(n for n in range(1, n_steps + 1) if n_steps % n == 0 and (n == 1 or n * batch <= BLOCK))
 
 
 @node
@@ -206,30 +223,36 @@ class Feedforward:
         fan_outs = self.fan_outs
         if isinstance(self.neuron, ReLU):
             layers = self.activations(params, x[0], key)
-            seen = zip(fan_outs, [x[0], *layers], strict=False)
-            reached = (jnp.sum(jnp.where(y != 0, n, 0.0), axis=tuple(range(1, y.ndim))) for n, y in seen)
+            reached = (arrivals(y, n) for n, y in zip(fan_outs, [x[0], *layers], strict=False))
             return Response(output=layers[-1][None], operations=tuple(reached))
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
+        n, constant = self.chunk or block(n_steps, batch), len(x) == 1
+        first = self.project(params, 0, x[0], key, batch) if constant else None  # the same currents in every step
+        xs, constant_x = None if constant else x.reshape(-1, n * batch, *x.shape[2:]), x
 
-        def steps(states: Sequence[State], x: Array, n: int) -> tuple[list[State], Response]:
+        def steps(states: Sequence[State], x: Array | None) -> tuple[list[State], Response]:
             ends, spikes, operations = [], [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
-                reached = jnp.sum(jnp.where(x != 0, fan_outs[i], 0.0), axis=(0, *range(2, x.ndim)))
-                operations.append(reached * (n // len(x)))
-                flat = self.project(params, i, x.reshape(-1, *x.shape[2:]), key, batch)
+                if x is None:
+                    current, reached = cast(Array, first)[None], n * arrivals(constant_x[0], fan_outs[0])
+                else:
+                    current = self.project(params, i, x, key, batch)
+                    current = current.reshape(n, batch, *current.shape[1:])
+                    reached = jnp.sum(arrivals(x, fan_outs[i]).reshape(n, batch), axis=0)
+                operations.append(reached)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
-                state, x = self._evolve(neuron, state, flat.reshape(*x.shape[:2], *flat.shape[1:]), n, dt, fires)
+                state, out = self._evolve(neuron, state, current, n, dt, fires)
                 ends.append(state)
                 if fires:
-                    spikes.append(jnp.sum(x, axis=(0, *range(2, x.ndim))))
-            return ends, Response(output=x, spikes=tuple(spikes), operations=tuple(operations))
+                    spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))
+                x = out.reshape(n * batch, *out.shape[2:])
+            return ends, Response(output=cast(Array, x), spikes=tuple(spikes), operations=tuple(operations))
 
-        if self.chunk is None:
-            return steps(states, x, n_steps)[1]
-        n, constant = self.chunk, len(x) == 1
-        xs = None if constant else x.reshape(-1, n, *x.shape[1:])
-        body = jax.checkpoint(lambda states, some: steps(states, x if constant else some, n), prevent_cse=False)
+        if n == n_steps:
+            _, whole = steps(states, None if xs is None else xs[0])
+            return dataclasses.replace(whole, output=whole.output.reshape(n_steps, batch, -1))
+        body = steps if self.chunk is None else jax.checkpoint(steps, prevent_cse=False)
         _, parts = jax.lax.scan(body, states, xs, length=n_steps // n)
         output = parts.output.reshape(n_steps, batch, -1)
         spikes, operations = (tuple(jnp.sum(x, axis=0) for x in xs) for xs in (parts.spikes, parts.operations))
@@ -268,6 +291,7 @@ class Feedforward:
             spikes = surrogate.spike(excess, self.surrogate)
             return neuron.fire(state, jax.lax.stop_gradient(spikes) if self.detach_reset else spikes), spikes
 
-        # Of each step only the state is kept for the backward pass: all else is a few operations on it.
-        body = jax.checkpoint(step, prevent_cse=False)
+        # Of each step only the potential is kept for the backward pass: all else is a few operations on it.
+        policy = jax.checkpoint_policies.save_only_these_names(KEPT)
+        body = jax.checkpoint(step, prevent_cse=False, policy=policy)
         return jax.lax.scan(body, state, None if constant else current, length=n_steps)

@@ -39,27 +39,34 @@ class Layout:
     at_once: int = 1
     split: bool = False  # devices share presentations, not trials
 
-    def map(self, f: Callable[..., Any], *stacked: Any, along: Any = WHOLE, out: Any = WHOLE) -> Any:
-        """f for each trial: `stacked` trees and the result have a leading axis of trials.
+    def map(
+        self, f: Callable[..., Any], *stacked: Any, shared: tuple[Any, ...] = (), along: Any = WHOLE, out: Any = WHOLE
+    ) -> Any:
+        """f for each trial: `stacked` trees and the result have a leading axis of trials; f is given the `shared` ones,
+        whole, after its trial's own.
 
         `along` says, for each of `stacked` or of its parts, which axis of one trial the presentations of a batch lie
         along, and `out` that of the result; WHOLE for what has none. If devices share presentations, each is given its
         own.
         """
 
-        def local(*arguments):
+        def local(shared, *arguments):
             batch = None if self.at_once == 1 else self.at_once
-            return jax.lax.map(lambda trial: f(*trial), arguments, batch_size=batch)
+            return jax.lax.map(lambda trial: f(*trial, *shared), arguments, batch_size=batch)
 
         if len(self.devices) == 1:
-            return local(*stacked)
+            return local(shared, *stacked)
         if self.split:
             ins, outs = jax.tree.map(_spec, (along, out))
-            return jax.shard_map(local, mesh=self.mesh, in_specs=ins, out_specs=outs, check_vma=False)(*stacked)
+            ins = (PartitionSpec(), *(ins if isinstance(ins, tuple) else [ins] * len(stacked)))
+            sharded = jax.shard_map(local, mesh=self.mesh, in_specs=ins, out_specs=outs, check_vma=False)
+            return sharded(shared, *stacked)
         n = jax.tree.leaves(stacked)[0].shape[0]
         filled = jax.tree.map(lambda leaf: self._fill(leaf, n), stacked)
         grid = PartitionSpec("grid")
-        out = jax.shard_map(local, mesh=self.mesh, in_specs=grid, out_specs=grid, check_vma=False)(*filled)
+        ins = (PartitionSpec(), *[grid] * len(filled))
+        sharded = jax.shard_map(local, mesh=self.mesh, in_specs=ins, out_specs=grid, check_vma=False)
+        out = sharded(shared, *filled)
         return jax.tree.map(lambda leaf: leaf[:n], out)
 
     def _fill(self, leaf: Any, n: int) -> Any:

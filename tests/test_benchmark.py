@@ -14,7 +14,7 @@ from jsnn.errors import InputError
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 
 import benchmark
-from rivals.cases import ALONE, CASES, Case
+from rivals.cases import ALONE, CASES, PLAIN, Case
 from rivals.report import figure, limit, row, summary, table
 
 CASE = Case("online-n100", "two_layer", "bindsnet")
@@ -104,7 +104,7 @@ def test_table_and_figure_are_drawn_with_and_without_a_rival(tmp_path):
 def test_cases_have_names_of_their_own_and_a_worker():
     assert len({case.name for case in CASES}) == len(CASES)
     for case in CASES:
-        worker = "jsnn" if case.rival == ALONE else case.rival
+        worker = {ALONE: "jsnn", PLAIN: "jsnn_gradient"}.get(case.rival, case.rival)
         assert (benchmark.WORKERS / f"{worker}_worker.py").exists()
 
 
@@ -151,3 +151,32 @@ def test_jsnn_is_measured(tmp_path, monkeypatch):
     with np.load(left["learned"]) as file:
         assert file["weights"].shape == (784, 12)
     assert left["check"] == 0
+
+
+def measured_by_gradients(folder, case, **more):
+    excerpt = data.load("mnist_excerpt")
+    np.save(folder / "images.npy", excerpt.train_images[:16])
+    np.save(folder / "labels.npy", excerpt.train_labels[:16])
+    order = benchmark.order_of(case, folder, 0.1, True) | more
+    return benchmark.measure(sys.executable, "jsnn_gradient", order, own=True)
+
+
+def test_chunks_are_measured_beside_the_same_network_without_them(tmp_path, monkeypatch):
+    """Which fires as often, and holds more."""
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
+    case = next(c for c in CASES if c.rival == PLAIN)
+    case = dataclasses.replace(case, n=8, steps=200, batch=2, chunk=20)
+    chunked, plain = (measured_by_gradients(tmp_path, case, plain=plain) for plain in (False, True))
+    assert chunked["output_spikes"] == pytest.approx(plain["output_spikes"], rel=1e-3) and plain["output_spikes"] > 0
+    record = summary(case, [chunked], [plain])
+    assert (record["shape"], record["unit"]) == ("784-8-10, T=200, batch 2", "passes")
+    assert record["memory_ratio"] == chunked["temp_mib"] / plain["temp_mib"]
+    assert record["limit_per_second"] is None
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_trainings_are_measured(tmp_path, monkeypatch, constant):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "xla"))
+    case = next(c for c in CASES if c.kind == "training" and c.constant == constant)
+    report = measured_by_gradients(tmp_path, dataclasses.replace(case, n=8, steps=5, batch=4))
+    assert report["per_second"] > 0 and report["loss"] > 0 and report["hidden_spikes"] > 0

@@ -4,7 +4,11 @@ import copy
 import dataclasses
 import functools
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +30,7 @@ from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.surrogate import Triangular
 from jsnn.trial import Inputs
 
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SHAPE = (2, 3, 1)
 SOFT = LIF(tau_m=5.0, v_rest=0.0, v_threshold=1.0, v_reset=0.0, refractory=None, reset="soft")
 
@@ -329,3 +334,29 @@ def test_recordings_are_shown_as_they_were_recorded():
         )
     summed = dataclasses.replace(trial, inputs=dataclasses.replace(inputs, encoder=GIVEN["accumulated_events"]))
     np.testing.assert_allclose(gradient.shown(summed, jax.random.key(0), pixels)[0], frames.mean(axis=1), rtol=1e-6)
+
+
+def test_devices_share_the_trials(whole, tmp_path):
+    """The command, on two devices: as the study on one of them."""
+    toml = ["study = 'small'"]
+    for name, table in STUDY.items():
+        if name != "study":
+            toml += [f"{name} = {inline(table)}"]
+    (tmp_path / "small.toml").write_text("\n".join(toml))
+    flags = "--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false"
+    command = [sys.executable, EXPERIMENTS / "matrix.py", tmp_path / "small.toml", "--out", tmp_path / "out"]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"XLA_FLAGS": flags})
+    one, other = (
+        [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+        for out in (whole, tmp_path / "out")
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose([x for _, x in a["curve"]], [x for _, x in b["curve"]], atol=0.02)
+    assert (tmp_path / "out" / "figures" / "progress.png").exists()
+
+
+def inline(table):
+    """A table as TOML, on one line."""
+    if isinstance(table, dict):
+        return "{" + ", ".join(f"{key} = {inline(value)}" for key, value in table.items()) + "}"
+    return json.dumps(table)

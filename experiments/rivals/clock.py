@@ -32,6 +32,19 @@ def images(case: dict[str, Any], batch: int) -> Iterator[np.ndarray]:
         first += batch
 
 
+def batches(case: dict[str, Any]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Some batches of a training, the same for all: x float32[n_steps, batch, n_input] of 0 and 1, each drawn with the
+    pixel as its probability, or the pixels themselves [1, batch, n_input]; and labels int32[batch].
+    """
+    rng, n, batch = np.random.default_rng(0), 4, case["batch"]
+    pixels = np.load(case["images"])[: n * batch].reshape(n, 1, batch, -1).astype(np.float32) / 255.0
+    labels = np.load(case["labels"])[: n * batch].reshape(n, batch).astype(np.int32)
+    if not case["constant"]:
+        shape = n, case["steps"], *pixels.shape[2:]
+        pixels = (rng.random(shape, np.float32) < pixels).astype(np.float32)
+    return list(zip(pixels, labels, strict=True))
+
+
 def learned(case: dict[str, Any]) -> dict[str, np.ndarray] | None:
     """The network that jsnn's worker left for the rival to start from: weights [n_input, n], theta [n]; mV."""
     path = case.get("learned")

@@ -12,7 +12,7 @@ Report = Mapping[str, Any]  # what a worker printed
 
 
 def limit(report: Report) -> float | None:
-    """Units per second if each counted event cost what it must (see the top of the file); None for a grid."""
+    """Units per second if each counted event cost what it must (see the top of the file); None where none are."""
     if "synaptic_events" not in report:
         return None
     event = max(report["add_seconds"], 4 * report["byte_seconds"])
@@ -27,8 +27,9 @@ def middle(values: Sequence[float | None]) -> tuple[float | None, list[float] | 
 
 COPIED = (
     "engine", "agree", "max_dw", "input_spikes", "output_spikes", "neurons_fired", "synaptic_events",
-    "neuron_updates", "peak_gib", "jsnn", "jax", "git_commit",
+    "neuron_updates", "peak_gib", "temp_mib", "loss", "jsnn", "jax", "git_commit",
 )  # fmt: skip
+PEER_COPIED = "output_spikes", "threads", "stepper", "temp_mib", "loss"
 
 
 def summary(case: Case, own: Sequence[Report], peer: Sequence[Report]) -> dict[str, Any]:
@@ -62,7 +63,8 @@ def summary(case: Case, own: Sequence[Report], peer: Sequence[Report]) -> dict[s
         "rounds": len(own),
         **{key: own[0].get(key) for key in COPIED},
         **{f"{key}_seconds": middle([r.get(f"{key}_seconds") for r in own])[0] for key in ("add", "byte", "update")},
-        **{f"peer_{k}": peer[0][k] for k in ("output_spikes", "threads", "stepper") if peer and k in peer[0]},
+        **{f"peer_{k}": peer[0][k] for k in PEER_COPIED if peer and k in peer[0]},
+        "memory_ratio": own[0]["temp_mib"] / peer[0]["temp_mib"] if peer and "temp_mib" in peer[0] else None,
         "note": case.note,
     }
 

@@ -38,17 +38,20 @@ def _init(layout: Layout, trials: GradientTrial) -> TrainState:
 
 
 def _order(layout: Layout, trials: GradientTrial, epoch: Array, n: int) -> Array:
-    return layout.map(lambda t: gradient.order(t.inputs, epoch, n), trials)
+    return layout.map(lambda t, epoch: gradient.order(t.inputs, epoch, n), trials, shared=(epoch,))
 
 
 def _train(
     layout: Layout, trials: GradientTrial, state: TrainState, index: Array, pixels: Array, labels: Array, n: int
 ) -> tuple[TrainState, Measured]:
-    return layout.map(lambda t, s, i: gradient.train(t, s, pixels, labels, i, n), trials, state, index)
+    def one(t, s, i, pixels, labels):
+        return gradient.train(t, s, pixels, labels, i, n)
+
+    return layout.map(one, trials, state, index, shared=(pixels, labels))
 
 
 def _ready(layout: Layout, trials: GradientTrial, state: TrainState, pixels: Array) -> Params:
-    return layout.map(lambda t, s: gradient.ready(t, s.params, pixels), trials, state)
+    return layout.map(lambda t, s, pixels: gradient.ready(t, s.params, pixels), trials, state, shared=(pixels,))
 
 
 def _ask(
@@ -59,7 +62,7 @@ def _ask(
     each layer. A label of -1 is that of no image.
     """
 
-    def one(t, params):
+    def one(t, params, pixels, labels, number):
         real = labels >= 0
         key = jax.random.fold_in(t.inputs.key(TEST), number)
         x = gradient.shown(t, key, pixels)
@@ -70,7 +73,7 @@ def _ask(
         counts = jnp.stack([jnp.sum(n * real) for n in (seen, *response.spikes, *response.operations)])
         return answers[-1], right, counts
 
-    return layout.map(one, trials, params)
+    return layout.map(one, trials, params, shared=(pixels, labels, number))
 
 
 def start(lane: Lane) -> LaneState:
