@@ -12,7 +12,7 @@ import pytest
 from jsnn import config, study
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.config import DataConfig, RunConfig
-from jsnn.data import DATASETS
+from jsnn.data import DATASETS, RECORDINGS
 from jsnn.encoders import ENCODERS, BindsnetPoisson, Poisson
 from jsnn.errors import InputError
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
@@ -131,7 +131,7 @@ def test_run_and_trial_agree_on_defaults():
 
 def test_data_sets_are_those_there_are():
     hint = typing.get_type_hints(DataConfig)["name"]
-    assert typing.get_args(hint) == DATASETS
+    assert typing.get_args(hint) == (*DATASETS, *RECORDINGS)
     assert [parsed(f'data.name = "{name}"').data.name for name in DATASETS] == list(DATASETS)
 
 

@@ -45,14 +45,20 @@ def progress(records: Sequence[Record]) -> Figure:
         after = [r["accuracy_after"] for r in runs]
         _band(steps, range(1, len(after[0]) + 1), after, name, look)
     training.set(xlabel="presentations", ylabel="error (%)", title="While it is trained")
-    training.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+    training.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1000:g}k" if x else "0")
     training.xaxis.set_major_locator(ticker.MaxNLocator(5))
     steps.set(xlabel="step of the presentation", title="Test images, answered after so many steps")
     steps.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
+    errors = [100 * (1 - a) for runs in lines.values() for r in runs for a in r["accuracy_after"]]
+    if max(errors) < 5 * min(errors):  # less than what a logarithmic axis has two numbers for
+        steps.set_ylim(0, None)
+    else:
+        steps.set_yscale("log")
+    training.set_yscale("log")
     for axes in (training, steps):
-        axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
-        axes.yaxis.set_minor_formatter(lambda y, _: f"{y:g}" if f"{y:e}"[0] in "25" else "")
+        if axes.get_yscale() == "log":
+            axes.yaxis.set_minor_formatter(lambda y, _: f"{y:g}" if f"{y:e}"[0] in "25" else "")
         axes.grid(axis="y", which="both")
     figure.legend(*training.get_legend_handles_labels(), loc="outside right upper", fontsize=8.5)
     seeds = max(len(runs) for runs in lines.values())
