@@ -16,7 +16,7 @@ import numpy as np
 from console import command
 from rivals.report import row
 
-from jsnn import config, plots, results, runs, statistics
+from jsnn import config, plots, prices, results, runs, statistics
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -198,8 +198,8 @@ PAPER = {100: (82.9, 40_000), 400: (87.0, 180_000), 1600: (91.9, 420_000), 6400:
 
 
 def against_paper(run: Path, records: Records) -> str:
-    """Diehl & Cook's network at each size, beside what they published."""
-    del run
+    """Diehl & Cook's network at each size, beside what they published; the largest is a run of its own."""
+    records = [*records, *results.read(run.parent / "diehl_cook_largest" / "results.jsonl")]
     body = []
     for n in dict.fromkeys(r["n_neurons"] for r in records):
         trials = [r for r in records if r["n_neurons"] == n]
@@ -210,6 +210,39 @@ def against_paper(run: Path, records: Records) -> str:
         body.append([str(n), f"{paper:.1f}", f"{shown:,}", *here])
     header = ["neurons", "paper, %", "presentations", "presentations here", "seeds", "here, %", "naive bayes, %"]
     return rows([*header, "output spikes an image", "mean theta, mV"], body)
+
+
+GRADIENTS = ("gradient_fully_connected",)  # runs of networks that were trained by gradients
+
+
+def by_gradients(run: Path, records: Records) -> str:
+    """Accuracy and price of the networks that were trained by gradients, a line a cell."""
+    del records
+    body = []
+    for each in GRADIENTS:
+        for (encoder, neuron, rule), trials in results.by_cell(
+            results.read(run.parent / each / "results.jsonl")
+        ).items():
+            first = trials[0]
+
+            def mean(what: Callable[[dict[str, Any]], float], trials: Records = trials) -> float:
+                return float(np.mean([what(r) for r in trials]))
+
+            microjoules = [
+                mean(lambda r: prices.Price(**r["price"]).energy()) / 1e6,
+                mean(lambda r: prices.Price(**r["price"]).energy_of_neurons()) / 1e6,
+                mean(lambda r: prices.Price(**r["price_of_learning"]).energy()) / 1e6,
+            ]
+            held_out = runs.config_of(run.parent / each).data.n_validation is not None
+            body.append(
+                [f"{first['dataset'].upper()}{', held out' * held_out}", first["architecture"]]
+                + [" x ".join(map(name, (encoder, neuron, rule))), str(first["n_steps"]), str(len(trials))]
+                + [points([r["test_accuracy"] for r in trials]), f"{mean(lambda r: r['output_spikes']):,.0f}"]
+                + [f"{mean(lambda r: r['price'][what]) / 1e3:,.1f}" for what in ("macs", "accumulates")]
+                + [f"{energy:.3f}" for energy in microjoules]
+            )
+    header = ["data", "layers", "encoder x neuron x rule", "steps", "seeds", "accuracy, %", "spikes", "MACs, k"]
+    return rows([*header, "additions, k", "synapses, µJ", "neurons, µJ", "learning, µJ"], body)
 
 
 def simulators(run: Path, records: Records) -> str:
@@ -295,6 +328,7 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "fashion": ("fashion", readouts),
     "diehl_cook": ("diehl_cook_sizes", against_paper),
     "brian2": ("brian2", simulators),
+    "gradients": ("gradient_fully_connected", by_gradients),
     "matrix": ("excerpt", matrix),
     "benchmark": ("benchmark", speeds),
 }
