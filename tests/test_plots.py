@@ -532,3 +532,27 @@ def test_nothing_global_changes():
     assert dict(mpl.rcParams) == before
     code = "import sys, jsnn.plots; print(*({'jax', 'matplotlib.pyplot'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_what_an_answer_costs():
+    """The front is a staircase down to the best: it skips what is dearer and worse."""
+    figure = plots.pareto({"a": [(1.0, 0.9), (2.0, 0.99)]}, {"b": [(0.5, 0.8), (3.0, 0.95)]})
+    front, a, b = figure.axes[0].lines
+    np.testing.assert_allclose(front.get_xdata(), [0.5, 1, 1, 2, 2])
+    np.testing.assert_allclose(front.get_ydata(), [20, 20, 10, 10, 1])
+    assert a.get_linewidth() > 0 and b.get_linewidth() == 0 and b.get_label() == "b"
+    with pytest.raises(InputError, match="no models to compare"):
+        plots.pareto({}, {})
+
+
+def test_errors_while_a_network_is_trained():
+    line = {"encoder": "direct", "neuron": "unit_lif", "rule": "bptt", "architecture": "8-10", "overrides": {}}
+    lines = [line | {"curve": [[10, a], [20, 0.9]], "accuracy_after": [a, 0.98]} for a in (0.5, 0.7)]
+    training, steps = plots.progress(lines).axes
+    np.testing.assert_allclose(training.lines[0].get_ydata(), [40, 10])
+    np.testing.assert_allclose(steps.lines[0].get_ydata(), [40, 2])
+    assert training.lines[0].get_label() == "direct x LIF x BPTT" and steps.get_yscale() == "log"
+    close = [line | {"curve": [[10, 0.9]], "accuracy_after": [0.98, 0.99]}]
+    assert plots.progress(close).axes[1].get_yscale() == "linear"
+    with pytest.raises(InputError, match="no record of a network trained by gradients"):
+        plots.progress([{"encoder": "poisson"}])

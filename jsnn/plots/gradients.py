@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from jsnn.errors import InputError
 from jsnn.plots.studies import LABELS
-from jsnn.plots.style import COLOURS, DASHES, STYLE, titled
+from jsnn.plots.style import COLOURS, DASHES, FAINT, STYLE, titled
 
 Record = Mapping[str, Any]
+MARKERS = "osD^vP"
 FEWEST = 0.01  # percent: where an axis of errors ends, as none has no logarithm
 
 
@@ -73,3 +74,42 @@ def _band(axes: Axes, x: Any, accuracies: Sequence[Sequence[float]], name: str, 
     axes.plot(x, error.mean(axis=0), label=name, marker="o" if alone else None, **look)
     if len(error) > 1:
         axes.fill_between(x, error.min(axis=0), error.max(axis=0), color=look["color"], alpha=0.18, linewidth=0)
+
+
+@mpl.rc_context(STYLE)
+def pareto(
+    models: Mapping[str, Sequence[tuple[float, float]]],
+    cells: Mapping[str, Sequence[tuple[float, float]]],
+    note: str = "",
+) -> Figure:
+    """Error (%) against the energy of an answer (µJ), both logarithmic: points (energy, accuracy 0-1). Those of
+    `models` are joined: a network that answers after any of its steps; those of `cells` are networks of their own. The
+    front, below which no point lies, is grey.
+
+    Raises InputError where there are none.
+    """
+    if not models and not cells:
+        raise InputError("no models to compare: none of the runs has results")
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    axes = figure.subplots()
+    best, front = np.inf, []
+    for energy, error in sorted(
+        (e, 100 * (1 - a)) for points in [*models.values(), *cells.values()] for e, a in points
+    ):
+        if error < best:
+            front += [(energy, best), (energy, error)] if np.isfinite(best) else [(energy, error)]
+            best = error
+    x, y = zip(*front, strict=True)
+    axes.plot(x, np.maximum(y, FEWEST), color=FAINT, linewidth=5, label="front", zorder=0)
+    for i, (name, points) in enumerate([*models.items(), *cells.items()]):
+        energy, accuracy = np.array(points).T
+        look: Any = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i // len(COLOURS) % len(MARKERS)]}
+        error = np.maximum(100 * (1 - accuracy), FEWEST)
+        axes.plot(energy, error, label=name, markersize=5, linewidth=1.2 if name in models else 0, **look)
+    axes.set(xscale="log", yscale="log", xlabel="energy of the synapses for an answer (µJ)", ylabel="error (%)")
+    axes.xaxis.set_major_formatter(lambda e, _: f"{e:g}")
+    axes.yaxis.set_major_formatter(lambda e, _: f"{e:g}")
+    axes.yaxis.set_minor_formatter(lambda e, _: f"{e:g}" if f"{e:e}"[0] in "25" else "")
+    axes.grid(which="major")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    return titled(figure, "What an answer costs", note)

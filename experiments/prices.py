@@ -1,0 +1,77 @@
+"""Accuracy against energy: the answers of several runs, of networks trained by gradients or by plasticity.
+
+  python experiments/prices.py checkpoints/gradient_fully_connected checkpoints/every_cell --out prices.png
+
+A row a cell: the mean over its seeds. A network trained by gradients can be asked after any of its steps: a point each,
+its energy taken in proportion to the steps. Prints the same as a table.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from console import command
+
+from jsnn import config, plots, prices, results, runs
+from jsnn.errors import InputError
+from jsnn.records import identity
+
+
+def price_of(line: Mapping[str, Any], cfg: config.Config) -> prices.Price:
+    """Of an answer: what the line says, or what follows from its spikes and its network."""
+    if "price" in line:
+        return prices.Price(**line["price"])
+    if line["encoder"] == "none":  # the ANN beside a matrix
+        return prices.Price(macs=line["synaptic_operations"])
+    entry = next(e for e in cfg.entries if line.items() >= identity(e).items())
+    network, inputs = entry.trial.network, entry.trial.inputs
+    n_steps = inputs.n_steps + inputs.rest
+    return prices.answering_of_plastic(network, line["input_spikes"], line["output_spikes"], n_steps)
+
+
+def points_of(lines: Sequence[Mapping[str, Any]], cfg: config.Config) -> list[tuple[float, float]]:
+    """(energy of the synapses, µJ; accuracy) of the trials of a cell, means: after each step, or at the end."""
+    energy = float(np.mean([price_of(line, cfg).energy() for line in lines])) / 1e6
+    after = np.mean([line.get("accuracy_after", [line["test_accuracy"]]) for line in lines], axis=0)
+    return [(energy * t / len(after), float(a)) for t, a in enumerate(after, 1)]
+
+
+def main() -> None:
+    """Parse, compare, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, nargs="+", metavar="RUN", help="the directories of runs")
+    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("prices.png"), help="the figure")
+    arguments = parser.parse_args()
+    from rich.console import Console
+    from rich.table import Table
+
+    models: dict[str, list[tuple[float, float]]] = {}
+    cells: dict[str, list[tuple[float, float]]] = {}
+    table = Table("cell", "steps", "accuracy, %", "synapses, µJ", "neurons, µJ")
+    for run in arguments.run:
+        cfg, lines = runs.config_of(run), results.read(run / "results.jsonl")
+        if not lines:
+            raise InputError(f"{run} has no results: run its study first")
+        for cell, trials in results.by_cell(lines).items():
+            name = " x ".join(str(plots.LABELS.get(part, part)).replace("_", " ") for part in cell)
+            name = f"{name}, {trials[0].get('architecture', trials[0]['n_neurons'])}"
+            points = points_of(trials, cfg)
+            if len(points) > 1 or cell[0] == "none" or "architecture" in trials[0]:
+                models[name] = points
+            else:  # a matrix of plasticity has many: one colour an encoder
+                cells.setdefault(f"{plots.LABELS.get(cell[0], cell[0])}, plasticity", []).extend(points)
+            neurons = float(np.mean([price_of(line, cfg).energy_of_neurons() for line in trials])) / 1e6
+            energy, accuracy = points[-1]
+            table.add_row(name, str(trials[0]["n_steps"]), f"{100 * accuracy:.2f}", f"{energy:.4f}", f"{neurons:.4f}")
+    Console().print(table)
+    print(
+        plots.save(
+            plots.pareto(models, cells, "float32 in 45 nm, arithmetic alone; neurons' updates apart"), arguments.out
+        )
+    )
+
+
+if __name__ == "__main__":
+    command(main)
