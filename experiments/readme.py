@@ -216,30 +216,26 @@ GRADIENTS = ("gradient_fully_connected",)  # runs of networks that were trained 
 
 
 def by_gradients(run: Path, records: Records) -> str:
-    """Accuracy and price of the networks that were trained by gradients, a line a cell."""
+    """Accuracy and price of the networks that were trained by gradients, a line a cell, means over the seeds."""
     del records
     body = []
     for each in GRADIENTS:
-        for (encoder, neuron, rule), trials in results.by_cell(
-            results.read(run.parent / each / "results.jsonl")
-        ).items():
-            first = trials[0]
-
-            def mean(what: Callable[[dict[str, Any]], float], trials: Records = trials) -> float:
-                return float(np.mean([what(r) for r in trials]))
-
-            microjoules = [
-                mean(lambda r: prices.Price(**r["price"]).energy()) / 1e6,
-                mean(lambda r: prices.Price(**r["price"]).energy_of_neurons()) / 1e6,
-                mean(lambda r: prices.Price(**r["price_of_learning"]).energy()) / 1e6,
-            ]
-            held_out = runs.config_of(run.parent / each).data.n_validation is not None
+        held_out = runs.config_of(run.parent / each).data.n_validation is not None
+        lines = results.read(run.parent / each / "results.jsonl")
+        for cell, trials in results.by_cell(lines).items():
+            one = trials[0]
+            answers, learning = ([prices.Price(**r[key]) for r in trials] for key in ("price", "price_of_learning"))
+            joules = (
+                [p.energy() for p in answers],
+                [p.energy_of_neurons() for p in answers],
+                [p.energy() for p in learning],
+            )
             body.append(
-                [f"{first['dataset'].upper()}{', held out' * held_out}", first["architecture"]]
-                + [" x ".join(map(name, (encoder, neuron, rule))), str(first["n_steps"]), str(len(trials))]
-                + [points([r["test_accuracy"] for r in trials]), f"{mean(lambda r: r['output_spikes']):,.0f}"]
-                + [f"{mean(lambda r: r['price'][what]) / 1e3:,.1f}" for what in ("macs", "accumulates")]
-                + [f"{energy:.3f}" for energy in microjoules]
+                [one["dataset"].upper() + ", held out" * held_out, one["architecture"], " x ".join(map(name, cell))]
+                + [str(one["n_steps"]), str(len(trials)), points([r["test_accuracy"] for r in trials])]
+                + [f"{np.mean([r['output_spikes'] for r in trials]):,.0f}"]
+                + [f"{np.mean(n) / 1e3:,.1f}" for n in ([p.macs for p in answers], [p.accumulates for p in answers])]
+                + [f"{np.mean(energy) / 1e6:.3f}" for energy in joules]
             )
     header = ["data", "layers", "encoder x neuron x rule", "steps", "seeds", "accuracy, %", "spikes", "MACs, k"]
     return rows([*header, "additions, k", "synapses, µJ", "neurons, µJ", "learning, µJ"], body)
