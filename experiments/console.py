@@ -1,6 +1,7 @@
 """What the commands share: arguments, the live table, exit codes."""
 
 import argparse
+import importlib
 import os
 import re
 import signal
@@ -86,6 +87,7 @@ def study_parser(description: str | None) -> argparse.ArgumentParser:
         metavar="HOST:PORT,N,I",
         help="this is process I of N, started by hand, each with the same command but for I; HOST is that of process 0",
     )
+    parser.add_argument("--tensorboard", action="store_true", help="log what is measured in DIR/tensorboard, too")
     parser.add_argument("--no-figures", action="store_true", help="write results only")
     parser.add_argument(
         "--no-clock", action="store_true", help="leave clock readings out of the results: equal runs give equal bytes"
@@ -111,7 +113,14 @@ def percent(accuracy: float | None) -> str:
 class Console:
     """A live table of the matrix with progress bars under it; plain lines where there is no terminal."""
 
-    def __init__(self, entries: Sequence[Any], title: str, total: int, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Any],
+        title: str,
+        total: int,
+        quiet: bool = False,
+        open_log: Callable[[], Any] | None = None,
+    ) -> None:
         from rich.console import Console as Rich
         from rich.progress import (
             BarColumn,
@@ -146,6 +155,7 @@ class Console:
         self.began = self.shown = time.monotonic()
         self.done = 0
         self.note = ""
+        self.open_log, self.log = open_log, None  # of TensorBoard
 
     def table(self) -> Any:
         """The matrix as it stands: final accuracies, and in grey those of the training window just finished."""
@@ -194,6 +204,8 @@ class Console:
     def __exit__(self, *_: object) -> None:
         if self.live is not None:
             self.live.stop()
+        if self.log is not None:
+            self.log.close()
         if self.records or self.interims:
             self.rich.print(self.table())
 
@@ -224,10 +236,18 @@ class Console:
             seconds = left / max(self.done / (now - self.began), 1e-9)
             self.rich.print(f"  {self.done}/{task.total:.0f} presentations, {rate}, about {seconds:.0f} s left")
 
-    def interim(self, entry: Any, accuracy: float, note: str) -> None:
-        """Grey number in the table; the note beside the bar."""
-        self.interims[entry.encoder, entry.neuron, entry.rule] = accuracy
-        self.note = note and f"{note}, {percent(accuracy)} %"
+    def interim(self, entry: Any, seen: int, measured: dict[str, float]) -> None:
+        """Grey number in the table; what else was measured beside the bar; all of it in TensorBoard's log."""
+        self.interims[entry.encoder, entry.neuron, entry.rule] = measured["accuracy"]
+        more = [f"{what} {value:.4g}" for what, value in measured.items() if what != "accuracy"]
+        self.note = ", ".join([*more, f"{percent(measured['accuracy'])} %"]) if more else ""
+        if self.open_log is not None:
+            self.log = self.log or self.open_log()
+            inputs = entry.trial.inputs
+            own = [f"{path.split('.')[-1]} {value}" for path, value in entry.overrides.items() if path != "run.seed"]
+            trial = "/".join([entry.encoder, entry.neuron, entry.rule, f"seed {int(inputs.seed)}", *own])
+            for what, value in measured.items():
+                self.log.add_scalar(f"{trial}/{what}", value, seen)
 
     def finished(self, record: dict[str, Any]) -> None:
         """Final number in the table."""
@@ -250,6 +270,17 @@ class Console:
         from rich.text import Text
 
         self.rich.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
+
+
+def tensorboard(directory: Path) -> Callable[[], Any]:
+    """What opens TensorBoard's log in a directory, once there is something to write. Raises InputError where its
+    library is not installed.
+    """
+    try:
+        library = importlib.import_module("tensorboardX")
+    except ImportError:
+        raise InputError("--tensorboard needs tensorboardX: pip install -e '.[tensorboard]'") from None
+    return lambda: library.SummaryWriter(str(directory))
 
 
 def read_data(cfg: Any, data_dir: Path | None) -> Any:
@@ -285,7 +316,9 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     title = (
         f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
     )
-    with Console(cfg.entries, title, each * len(cfg.entries), quiet=not grid.is_first()) as console:
+    open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
+    total = each * len(cfg.entries)
+    with Console(cfg.entries, title, total, quiet=not grid.is_first(), open_log=open_log) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
     if not arguments.no_figures and grid.is_first():

@@ -276,9 +276,10 @@ def _train_lane(
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:
-        points = [curve[-1][1] for cell in state.curves for curve in cell if curve]
-        for entry, accuracy, note in zip(entries, points, state.said or [""] * len(entries), strict=False):
-            observer.interim(entry, accuracy, note)
+        points = [curve[-1] for cell in state.curves for curve in cell if curve]
+        measured = state.measured or [{}] * len(entries)
+        for entry, (seen, accuracy), more in zip(entries, points, measured, strict=False):
+            observer.interim(entry, seen, {"accuracy": accuracy, **more})
         if time.monotonic() - saved_at >= job.cfg.run.checkpoint_seconds:
             save(state)
 

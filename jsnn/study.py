@@ -95,7 +95,7 @@ class LaneState:
     timed: list[tuple[int, float]]  # presentations and seconds, a cell, but for each run's first block: it may compile
     ways: tuple[Way, ...]  # how each cell is trained: to its end, as engines differ in rounding
     window: int = 0
-    said: tuple[str, ...] = ()  # of each trial in the window just finished, for who watches
+    measured: tuple[dict[str, float], ...] = ()  # of each trial in the window just finished, for who watches
 
 
 def stack(trees: Sequence[Any]) -> Any:

@@ -75,7 +75,7 @@ class Watcher:
             raise KeyboardInterrupt
         self.presentations += n
 
-    def interim(self, entry, accuracy, note):
+    def interim(self, entry, seen, measured):
         pass
 
     def finished(self, record):

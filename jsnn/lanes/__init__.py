@@ -25,8 +25,10 @@ class Observer(Protocol):
         """`n` more presentations are done."""
         ...
 
-    def interim(self, entry: Entry, accuracy: float, note: str) -> None:
-        """A trial's accuracy in the training window just finished, and what else there is to say of it."""
+    def interim(self, entry: Entry, seen: int, measured: dict[str, float]) -> None:
+        """A trial's accuracy in the training window just finished, and what else was measured; after `seen`
+        presentations.
+        """
         ...
 
     def finished(self, record: dict[str, Any]) -> None:

@@ -140,18 +140,15 @@ def train(
         first = window == state.window and not state.timed[0][0]  # it may have compiled
         seen = (epoch * n_batches + w * size + index.shape[1]) * batch
         curves = [[*curve, (seen, float(np.mean(a)))] for curve, a in zip(state.curves[0], accuracy, strict=True)]
-        rates = [fetch(r).mean(axis=1) for r in measured.rates]
-        said = [
-            f"loss {np.mean(loss[g]):.4f}" + "".join(f", {rate[g]:.0f}" for rate in rates) + " spikes" * bool(rates)
-            for g in range(len(cell.index))
-        ]
+        rates = {f"spikes of layer {i}": fetch(r).mean(axis=1) for i, r in enumerate(measured.rates, 1)}
+        told = {"loss": loss.mean(axis=1), **rates}
         state = dataclasses.replace(
             state,
             learned=(learned,),
             curves=[curves],
             timed=[(done, spent) if first else (done + shown, spent + seconds)],
             window=window + 1,
-            said=tuple(said),
+            measured=tuple({what: float(x[g]) for what, x in told.items()} for g in range(len(cell.index))),
         )
         on_window(state)
     return state
