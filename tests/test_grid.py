@@ -28,6 +28,7 @@ n_test = 24
 [run]
 n_steps = 20
 dt = 5.0
+engine = "event"
 curve_points = 2
 [matrix]
 neuron = ["adaptive_lif", "if"]
