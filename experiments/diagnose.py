@@ -39,6 +39,8 @@ def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
     from jsnn.simulate import dense
 
     cfg, lanes, learned = runs.load_trained(run, lambda message: print(f"warning: {message}", file=sys.stderr))
+    if not all(isinstance(entry.trial, trials.Trial) for entry in cfg.entries):
+        raise InputError(f"{run} was trained by gradients; a diagnosis is of networks that learn by plasticity")
     images, n_active = jnp.asarray(dataset.test_images[:n]), trials.most_active(dataset.test_images[:n])
     index = jnp.arange(len(images))[:, None]
 

@@ -3,7 +3,8 @@
   python experiments/evaluate.py checkpoints/headline                      (on the embedded excerpt, in seconds)
   python experiments/evaluate.py checkpoints/headline --data-dir ~/mnist   (on the data set of the run)
 
-Neurons are labelled afresh, from the frozen networks' responses to training images.
+Neurons are labelled afresh, from the frozen networks' responses to training images; networks that were trained by
+gradients have labels already.
 """
 
 import argparse
@@ -31,28 +32,47 @@ def main() -> None:
     from rich.table import Table
 
     from jsnn import data, evaluation, readout, runs, study
+    from jsnn.gradient import GradientTrial
+    from jsnn.lanes import gradient
 
     cfg, lanes, learned = runs.load_trained(
         arguments.run, lambda message: print(f"warning: {message}", file=sys.stderr)
     )
     own = arguments.data_dir is not None or cfg.data.name == "mnist_excerpt"
-    dataset = data.load(cfg.data.name if own else "mnist_excerpt", arguments.data_dir, None, arguments.n_test)
+    if cfg.data.name in data.RECORDINGS:
+        n_steps = cfg.run.n_steps
+        dataset = data.load_recordings(cfg.data.name, arguments.data_dir, n_steps, None, arguments.n_test)
+    else:
+        dataset = data.load(cfg.data.name if own else "mnist_excerpt", arguments.data_dir, None, arguments.n_test)
+    by_gradients = isinstance(cfg.entries[0].trial, GradientTrial)
+    readouts = ("argmax",) if by_gradients else readout.READOUTS
     n_assign = arguments.n_assign or min(cfg.data.n_assign or 10_000, len(dataset.train_labels))
     dataset = dataset.first(n_assign, None)
     schedule = study.Schedule(n_train=n_assign, n_assign=n_assign, n_test=len(dataset.test_labels))
     total = len(cfg.entries) * (schedule.n_assign + schedule.n_test)
     title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images, labels from {n_assign} training images"
+    if by_gradients:
+        title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
     table = Table(title=title, title_justify="left", caption="accuracy, %", caption_justify="left")
-    for heading in ("encoder", "neuron", "rule", "seed", *(name.replace("_", " ") for name in readout.READOUTS)):
+    for heading in ("encoder", "neuron", "rule", "seed", *(name.replace("_", " ") for name in readouts)):
         table.add_column(heading, justify="right" if heading not in ("encoder", "neuron", "rule") else "left")
     with Progress(transient=True) as progress:
         task = progress.add_task("presentations", total=total)
         for lane, networks in zip(lanes, learned, strict=True):
-            answers = evaluation.answer(lane, dataset, schedule, networks, lambda n: progress.advance(task, n))
-            for cell, answered in zip(lane.cells, answers, strict=True):
-                for i, one in zip(cell.index, answered, strict=True):
+
+            def advance(n: int) -> None:
+                progress.advance(task, n)
+
+            if by_gradients:
+                lines = gradient.asked(lane, dataset, schedule, networks[0], advance)
+                accuracies_of = [[line["readouts"] for line in lines]]
+            else:
+                answers = evaluation.answer(lane, dataset, schedule, networks, advance)
+                accuracies_of = [[one.accuracy for one in answered] for answered in answers]
+            for cell, found in zip(lane.cells, accuracies_of, strict=True):
+                for i, accuracy in zip(cell.index, found, strict=True):
                     entry = cfg.entries[i]
-                    accuracies = (percent(one.accuracy[name]) for name in readout.READOUTS)
+                    accuracies = (percent(accuracy[name]) for name in readouts)
                     seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
                     table.add_row(entry.encoder, entry.neuron, entry.rule, seed, *accuracies)
     Console().print(table)

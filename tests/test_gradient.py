@@ -24,6 +24,7 @@ from jsnn.encoders import GIVEN, Direct
 from jsnn.errors import InputError
 from jsnn.feedforward import Feedforward, ReLU
 from jsnn.gradient import GradientTrial
+from jsnn.lanes import gradient as lane
 from jsnn.learners import BPTT, Conversion, EProp, Optimiser
 from jsnn.losses import LOSSES
 from jsnn.neurons import IF, LIF, NEURONS
@@ -289,6 +290,9 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
     response = trial.network.respond(state.params, images[None], 3, 1.0)
     right = np.argmax(np.sum(response.output, axis=0), axis=1) == dataset.test_labels[:100]
     assert np.mean(right) == line["test_accuracy"]
+    schedule = study.Schedule(n_train=200, n_assign=0, n_test=100)
+    asked = lane.asked(lanes[0], dataset, schedule, learned[0][0], lambda n: None)
+    assert [one["test_accuracy"] for one in asked][1] == line["test_accuracy"]
 
 
 BAD = [

@@ -170,24 +170,37 @@ def _check(loss: np.ndarray, lane: Lane, first: int) -> None:
 
 
 def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:
-    """The test images are shown; the class of the largest summed output is the answer."""
-    (cell,), n, n_steps = lane.cells, job.schedule.n_test, lane.inputs.n_steps
+    """The test images are shown."""
+    at_once = state.ways[0].at_once
+    return [asked(lane, job.data, job.schedule, state.learned[0], job.observer.progress, at_once)]
+
+
+def asked(
+    lane: Lane,
+    data: Dataset,
+    schedule: Schedule,
+    learned: TrainState,
+    on_progress: Callable[[int], None],
+    at_once: int = 1,
+) -> list[dict[str, Any]]:
+    """What each of the trained networks answers to the test images: the class of the largest summed output."""
+    (cell,), n, n_steps = lane.cells, schedule.n_test, lane.inputs.n_steps
     trials: Any = cell.trials
     network, trained = trials.network, gradient.trained(trials)
-    layout = layout_of(lane, state.ways[0].at_once)
-    seen = job.data.train_images[: job.schedule.n_train]
-    params = jax.jit(_ready, static_argnums=0)(layout, cell.trials, state.learned[0], seen)
+    layout = layout_of(lane, at_once)
+    seen = data.train_images[: schedule.n_train]
+    params = jax.jit(_ready, static_argnums=0)(layout, cell.trials, learned, seen)
     predictions, right, total = [], np.zeros(1), np.zeros(1)
     for number, first in enumerate(range(0, n, BATCH)):
         missing = max(0, first + BATCH - n)
-        pixels = np.pad(job.data.test_images[first : min(first + BATCH, n)], ((0, missing), (0, 0)))
-        labels = np.pad(job.data.test_labels[first : min(first + BATCH, n)], (0, missing), constant_values=-1)
+        pixels = np.pad(data.test_images[first : min(first + BATCH, n)], ((0, missing), (0, 0)))
+        labels = np.pad(data.test_labels[first : min(first + BATCH, n)], (0, missing), constant_values=-1)
         asked = jax.jit(_ask, static_argnums=0)(layout, cell.trials, params, pixels, labels, number)
         answered, r, counts = jax.tree.map(fetch, asked)
         predictions.append(answered[:, : BATCH - missing])
         right, total = right + r, total + counts
-        job.observer.progress(len(cell.index) * (BATCH - missing))
-    answered, labels = np.concatenate(predictions, axis=1), job.data.test_labels[:n]
+        on_progress(len(cell.index) * (BATCH - missing))
+    answered, labels = np.concatenate(predictions, axis=1), data.test_labels[:n]
     kind, lines = "argmax", []
     for g in range(len(cell.index)):
         matrix = np.asarray(readout.confusion(jnp.asarray(labels), jnp.asarray(answered[g]))).tolist()
@@ -196,8 +209,8 @@ def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]
         spikes, operations = each[: -len(network.layers)], each[-len(network.layers) :]
         price = prices.answering(network, operations, n_steps, gradient.is_analog(lane.inputs.encoder))
         seen_once = trained is not trials  # the ANN of a network that is converted
-        learned = prices.Price(macs=float(sum(prices.dense_macs(network)))) if seen_once else price
-        learned = prices.learning(trained.network, trained.rule, learned, n_steps)
+        spent = prices.Price(macs=float(sum(prices.dense_macs(network)))) if seen_once else price
+        spent = prices.learning(trained.network, trained.rule, spent, n_steps)
         lines.append(
             {
                 "architecture": network.architecture,
@@ -214,8 +227,8 @@ def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]
                 "layer_operations": operations,
                 "synaptic_operations": sum(operations),
                 "price": vars(price),
-                "price_of_learning": vars(learned),
+                "price_of_learning": vars(spent),
                 "memory": prices.memory(network, n_steps),
             }
         )
-    return [lines]
+    return lines
