@@ -212,7 +212,8 @@ def against_paper(run: Path, records: Records) -> str:
     return rows([*header, "output spikes an image", "mean theta, mV"], body)
 
 
-GRADIENTS = ("gradient_ann", "gradient_conversion", "gradient_fully_connected", "gradient_eprop")  # runs of networks that were trained by gradients
+# Runs of networks that were trained by gradients.
+GRADIENTS = ("gradient_ann", "gradient_conversion", "gradient_fully_connected", "gradient_eprop")
 
 
 def by_gradients(run: Path, records: Records) -> str:
