@@ -150,6 +150,7 @@ class Feedforward:
     `learn`: fields of the neuron that training changes too, for each layer (positive numbers, of which it is the
     logarithm that is trained).
     `detach_reset`: no gradient through the reset.
+    `dropout`: which share of what dense layers but the first see is left out, the same in all steps of a presentation.
     `chunk`: steps after which only the states are kept for the backward pass, everything between is computed again;
     None: all is kept. Memory falls from n_steps to n_steps / chunk + chunk.
     """
@@ -163,9 +164,7 @@ class Feedforward:
     gain: Positive = 1.0
     learn: Annotated[tuple[str, ...], Strict(False)] = static(default=())
     detach_reset: bool = static(default=False)
-    dropout: Probability | None = (
-        None  # of what dense layers but the first see, the same in all steps of a presentation
-    )
+    dropout: Probability | None = None
     chunk: Count | None = static(default=None)
 
     @property

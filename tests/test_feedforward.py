@@ -61,12 +61,12 @@ def test_shapes_are_those_of_the_layers(architecture, shapes):
     """Pooling belongs to the layer above it: it has no neurons."""
     network = Feedforward(architecture=architecture)
     assert network.shapes == shapes
-    params = network.init(jax.random.key(0))
+    params = jax.eval_shape(network.init, jax.random.key(0))
     assert len(params["synapses"]) == len(params["neurons"]) == len(shapes) - 1
 
 
 def test_weights_have_the_shapes_and_the_spread_that_they_should():
-    params = Feedforward(architecture="32C3-AP2-128-10", gain=2.0, bias=True).init(jax.random.key(0))
+    params = jax.jit(Feedforward(architecture="32C3-AP2-128-10", gain=2.0, bias=True).init)(jax.random.key(0))
     conv, dense, last = params["synapses"]
     assert conv["Conv_0"]["kernel"].shape == (3, 3, 1, 32)
     assert dense["Dense_0"]["kernel"].shape == (14 * 14 * 32, 128)
@@ -315,7 +315,7 @@ class MLP(nn.Module):
 
 def test_rectified_linear_units_make_a_plain_flax_network():
     network = Feedforward(architecture="4C3-AP2-6-2", input_shape=(8, 8, 1), neuron=ReLU(), bias=True)
-    params, x = network.init(jax.random.key(0)), inputs(network, 1)
+    params, x = jax.jit(network.init)(jax.random.key(0)), inputs(network, 1)
     names = ("Conv_0", "Conv_0"), ("Dense_0", "Dense_0"), ("Dense_1", "Dense_0")
     plain = {name: params["synapses"][i][own] for i, (name, own) in enumerate(names)}
     response = network.respond(params, x, N_STEPS, 1.0)

@@ -29,10 +29,10 @@ def test_fan_out_is_the_number_of_outputs_that_an_input_moves():
     network = Feedforward(architecture=CONV, input_shape=(9, 11, 2), neuron=ReLU(), readout="membrane")
     for layer, seen, fan_out in zip(network.layers, network.shapes, network.fan_outs, strict=False):
         layer = dataclasses.replace(layer, pooling=tuple(("AP", w) for _, w in layer.pooling))
-        params = layer.init(jax.random.key(0), jnp.zeros((1, *seen)))
-        params = jax.tree.map(jnp.ones_like, params)
+        params = jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((1, *seen)))
+        params = jax.tree.map(lambda x: jnp.ones(x.shape), params)
         lone = jnp.eye(math.prod(seen)).reshape(-1, *seen)  # one input at a time
-        moved = np.sum(np.asarray(layer.apply(params, lone) != 0).reshape(len(lone), -1), axis=1)
+        moved = np.sum(np.asarray(jax.jit(layer.apply)(params, lone) != 0).reshape(len(lone), -1), axis=1)
         np.testing.assert_array_equal(np.broadcast_to(fan_out, seen).ravel(), moved)
 
 

@@ -1,8 +1,9 @@
 """A spiking network that is not trained: its weights are those of an ANN."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import jax.numpy as jnp
+from annotated_types import Gt, Le
 from jax import Array
 
 from jsnn.feedforward import Feedforward, Measured, Params
@@ -24,7 +25,7 @@ class Conversion:
     (`IF.v_init`): rates are then rounded, not cut off (Bu et al. 2022). The output integrates and never fires.
     """
 
-    percentile: float = 99.9
+    percentile: Annotated[float, Gt(0), Le(100)] = 99.9
     n_images: Count = static(default=500)  # training images, the first ones, from which lambda is taken
     loss: Literal["mean_squared", "cross_entropy"] = static(default="cross_entropy")
     optimiser: Optimiser = Optimiser()
