@@ -213,7 +213,7 @@ def against_paper(run: Path, records: Records) -> str:
 
 
 # Runs of networks that were trained by gradients.
-GRADIENTS = ("gradient_ann", "gradient_conversion", "gradient_fully_connected", "gradient_eprop")
+GRADIENTS = tuple(f"gradient_{run}" for run in ("ann", "conversion", "fully_connected", "eprop", "nmnist"))
 
 
 def by_gradients(run: Path, records: Records) -> str:
