@@ -44,26 +44,25 @@ def main() -> None:
         dataset = data.load_recordings(cfg.data.name, arguments.data_dir, n_steps, None, arguments.n_test)
     else:
         dataset = data.load(cfg.data.name if own else "mnist_excerpt", arguments.data_dir, None, arguments.n_test)
-    by_gradients = isinstance(cfg.entries[0].trial, GradientTrial)
-    readouts = ("argmax",) if by_gradients else readout.READOUTS
+    has_labels = [isinstance(lane.cells[0].trials, GradientTrial) for lane in lanes]
+    readouts = (*([] if all(has_labels) else readout.READOUTS), *(["argmax"] if any(has_labels) else []))
     n_assign = arguments.n_assign or min(cfg.data.n_assign or 10_000, len(dataset.train_labels))
     dataset = dataset.first(n_assign, None)
     schedule = study.Schedule(n_train=n_assign, n_assign=n_assign, n_test=len(dataset.test_labels))
     total = len(cfg.entries) * (schedule.n_assign + schedule.n_test)
-    title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images, labels from {n_assign} training images"
-    if by_gradients:
-        title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
+    title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
+    title += "" if all(has_labels) else f", labels from {n_assign} training images"
     table = Table(title=title, title_justify="left", caption="accuracy, %", caption_justify="left")
     for heading in ("encoder", "neuron", "rule", "seed", *(name.replace("_", " ") for name in readouts)):
         table.add_column(heading, justify="right" if heading not in ("encoder", "neuron", "rule") else "left")
     with Progress(transient=True) as progress:
         task = progress.add_task("presentations", total=total)
-        for lane, networks in zip(lanes, learned, strict=True):
 
-            def advance(n: int) -> None:
-                progress.advance(task, n)
+        def advance(n: int) -> None:
+            progress.advance(task, n)
 
-            if by_gradients:
+        for lane, networks, labelled in zip(lanes, learned, has_labels, strict=True):
+            if labelled:
                 lines = gradient.asked(lane, dataset, schedule, networks[0], advance)
                 accuracies_of = [[line["readouts"] for line in lines]]
             else:
@@ -72,7 +71,7 @@ def main() -> None:
             for cell, found in zip(lane.cells, accuracies_of, strict=True):
                 for i, accuracy in zip(cell.index, found, strict=True):
                     entry = cfg.entries[i]
-                    accuracies = (percent(accuracy[name]) for name in readouts)
+                    accuracies = (percent(accuracy.get(name)) for name in readouts)
                     seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
                     table.add_row(entry.encoder, entry.neuron, entry.rule, seed, *accuracies)
     Console().print(table)

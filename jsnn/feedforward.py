@@ -98,7 +98,7 @@ def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
     return layer.size * np.einsum("i,j->ij", *across)[..., None]
 
 
-def arrivals(x: Array, fan_out: np.ndarray) -> Array:
+def reached_by(x: Array, fan_out: np.ndarray) -> Array:
     """How many synapses are reached by what is not 0 in each of `x` [n, ...]: [n]."""
     return jnp.sum(jnp.where(x != 0, fan_out, 0.0), axis=tuple(range(1, x.ndim)))
 
@@ -120,6 +120,17 @@ class Response:
     output: Array  # [n_steps, batch, n_classes]: spikes, or potentials (mV) of neurons that do not fire
     spikes: tuple[Array, ...] = ()  # [batch] for each layer that fires: how many, in all steps
     operations: tuple[Array, ...] = ()  # [batch] for each layer: how many synapses were reached by what is not 0
+
+
+@node
+class Lesson:
+    """A batch to learn from, and how long it is shown."""
+
+    x: Array  # [n_steps or 1, batch, *input_shape], as in `Feedforward.respond`
+    labels: Array  # int32[batch]
+    n_steps: Count = static()
+    dt: Array | float  # ms
+    key: Array | None = None  # for dropout; None: without
 
 
 @node
@@ -222,7 +233,7 @@ class Feedforward:
         fan_outs = self.fan_outs
         if isinstance(self.neuron, ReLU):
             layers = self.activations(params, x[0], key)
-            reached = (arrivals(y, n) for n, y in zip(fan_outs, [x[0], *layers], strict=False))
+            reached = (reached_by(y, n) for n, y in zip(fan_outs, [x[0], *layers], strict=False))
             return Response(output=layers[-1][None], operations=tuple(reached))
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
@@ -234,11 +245,11 @@ class Feedforward:
             ends, spikes, operations = [], [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
                 if x is None:
-                    current, reached = cast(Array, first)[None], n * arrivals(constant_x[0], fan_outs[0])
+                    current, reached = cast(Array, first)[None], n * reached_by(constant_x[0], fan_outs[0])
                 else:
                     current = self.project(params, i, x, key, batch)
                     current = current.reshape(n, batch, *current.shape[1:])
-                    reached = jnp.sum(arrivals(x, fan_outs[i]).reshape(n, batch), axis=0)
+                    reached = jnp.sum(reached_by(x, fan_outs[i]).reshape(n, batch), axis=0)
                 operations.append(reached)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
                 state, out = self._evolve(neuron, state, current, n, dt, fires)

@@ -15,7 +15,7 @@ import optax
 from jax import Array
 
 from jsnn.encoders import Direct, Recording
-from jsnn.feedforward import Feedforward, Measured, Params, ReLU
+from jsnn.feedforward import Feedforward, Lesson, Measured, Params, ReLU
 from jsnn.learners import Conversion, Learner
 from jsnn.pytree import node
 from jsnn.trial import ORDER, TRAIN, WEIGHTS, Inputs
@@ -53,13 +53,13 @@ def trained(trial: GradientTrial) -> GradientTrial:
     return GradientTrial(inputs=inputs, network=network, rule=trial.rule)
 
 
-def ready(trial: GradientTrial, params: Params, pixels: Array) -> Params:
-    """The parameters of the network that answers, once it is trained; `pixels` uint8[n, n_input] of training images."""
-    if not isinstance(trial.rule, Conversion):
-        return params
-    ann = trained(trial).network
-    seen = shown(trained(trial), trial.inputs.key(TRAIN), pixels[: trial.rule.n_images])
-    return trial.rule.convert(ann, params, seen[0])
+def converted(trial: GradientTrial, params: Params, pixels: Array) -> Params:
+    """The parameters of a spiking network, of those of the ANN that was trained for it; `pixels` uint8[n, n_input] are
+    training images.
+    """
+    assert isinstance(trial.rule, Conversion)
+    ann = trained(trial)
+    return trial.rule.convert(ann.network, params, shown(ann, trial.inputs.key(TRAIN), pixels)[0])
 
 
 def init(trial: GradientTrial) -> TrainState:
@@ -133,7 +133,8 @@ def train(
     def update(state, rows):
         encode, dropout, augment = (jax.random.fold_in(key, state.n) for key in keys)
         x = shown(trial, encode, pixels[rows], augment)
-        gradient, measured = rule.gradient(network, state.params, x, labels[rows], inputs.n_steps, inputs.dt, dropout)
+        lesson = Lesson(x=x, labels=labels[rows], n_steps=inputs.n_steps, dt=inputs.dt, key=dropout)
+        gradient, measured = rule.gradient(network, state.params, lesson)
         updates, optimiser = transformation.update(gradient, state.optimiser, state.params)
         params = cast(Params, optax.apply_updates(state.params, updates))
         return TrainState(params=params, optimiser=optimiser, n=state.n + 1), measured

@@ -22,7 +22,7 @@ from jsnn.data import events
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import GIVEN, Direct
 from jsnn.errors import InputError
-from jsnn.feedforward import Feedforward, ReLU
+from jsnn.feedforward import Feedforward, Lesson, ReLU
 from jsnn.gradient import GradientTrial
 from jsnn.lanes import gradient as lane
 from jsnn.learners import BPTT, Conversion, EProp, Optimiser
@@ -49,6 +49,10 @@ def net(**changes):
 
 def raster(n_steps=9, batch=4):
     return jnp.asarray(np.random.default_rng(1).random((n_steps, batch, *SHAPE)) < 0.5, float)
+
+
+def lesson(x, labels, n_steps=9):
+    return Lesson(x=x, labels=labels, n_steps=n_steps, dt=1.0)
 
 
 # ---------------------------------------------------------------- losses, optimiser, augmentation
@@ -130,7 +134,7 @@ def online_eprop(weights, x, labels, back, alpha, threshold, slope):
 def test_eprop_is_what_synapses_would_do_online(double, feedback):
     network, rule = net(surrogate=Triangular(width=1.0, height=0.3)), EProp(feedback=feedback, feedback_seed=3)
     params, x, labels = network.init(jax.random.key(0)), raster(), jnp.array([0, 2, 1, 1])
-    found, measured = rule.gradient(network, params, x, labels, 9, 1.0)
+    found, measured = rule.gradient(network, params, lesson(x, labels))
     weights = [np.asarray(p["Dense_0"]["kernel"]) for p in params["synapses"]]
     key = jax.random.fold_in(jax.random.key(3), 0)
     back = weights[1].T if feedback == "symmetric" else np.asarray(jax.random.normal(key, (3, 5))) / np.sqrt(5)
@@ -149,8 +153,8 @@ def test_symmetric_eprop_is_the_gradient_where_the_reset_passes_none(double, con
     network = net(detach_reset=True, bias=True)
     params, labels = network.init(jax.random.key(1)), jnp.array([0, 2, 1, 1])
     x = raster()[:1] if constant else raster()
-    found, measured = EProp(feedback="symmetric").gradient(network, params, x, labels, 9, 1.0)
-    wanted, same = BPTT(loss="stepwise_cross_entropy").gradient(network, params, x, labels, 9, 1.0)
+    found, measured = EProp(feedback="symmetric").gradient(network, params, lesson(x, labels))
+    wanted, same = BPTT(loss="stepwise_cross_entropy").gradient(network, params, lesson(x, labels))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13), found, wanted)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), measured, same)
 
@@ -163,7 +167,7 @@ def test_random_eprop_lowers_the_loss_of_deep_networks():
 
     @jax.jit
     def update(params, state):
-        found, measured = rule.gradient(network, params, x, labels, 12, 1.0)
+        found, measured = rule.gradient(network, params, lesson(x, labels, 12))
         moved, state = transformation.update(found, state)
         return optax.apply_updates(params, moved), state, measured.loss
 
@@ -186,7 +190,7 @@ def test_converted_neurons_fire_at_the_rates_of_the_units():
     pixels = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
     params, ann = gradient.init(trial).params, gradient.trained(trial).network
     assert isinstance(ann.neuron, ReLU)
-    converted = gradient.ready(trial, params, pixels)
+    converted = gradient.converted(trial, params, pixels)
     images = gradient.as_images(ann, pixels)
     units = ann.activations(params, images)
     most = jnp.max(units[0])

@@ -22,7 +22,7 @@ import numpy as np
 import optax
 import pytest
 
-from jsnn.feedforward import Feedforward
+from jsnn.feedforward import Feedforward, Lesson
 from jsnn.learners import BPTT
 from jsnn.learners.optimiser import Optimiser
 from jsnn.losses import LOSSES
@@ -131,7 +131,7 @@ def test_a_training_by_adam_takes_the_same_path():
         @jax.jit
         def update(carry, _):
             params, state = carry
-            gradient, measured = rule.gradient(net, params, x, labels, len(x), 1.0)
+            gradient, measured = rule.gradient(net, params, Lesson(x=x, labels=labels, n_steps=len(x), dt=1.0))
             updates, state = transformation.update(gradient, state, params)
             return (optax.apply_updates(params, updates), state), measured.loss
 

@@ -15,7 +15,7 @@ import optax
 from jax import Array
 
 from jsnn import surrogate
-from jsnn.feedforward import Feedforward, Params
+from jsnn.feedforward import Feedforward, Lesson, Params
 from jsnn.learners import BPTT
 from jsnn.learners.optimiser import Optimiser
 from jsnn.neurons import LIF
@@ -84,7 +84,7 @@ def updates(case: dict[str, Any]) -> tuple[Callable[[], int], dict[str, float]]:
     @jax.jit
     def update(network, state, x, labels):
         params, optimiser = state
-        gradient, measured = rule.gradient(network, params, x, labels, case["steps"], 1.0)
+        gradient, measured = rule.gradient(network, params, Lesson(x=x, labels=labels, n_steps=case["steps"], dt=1.0))
         changes, optimiser = transformation.update(gradient, optimiser, params)
         return (optax.apply_updates(params, changes), optimiser), measured
 

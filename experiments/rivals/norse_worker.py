@@ -9,7 +9,7 @@ import clock
 import norse.torch as norse
 import torch
 import torch_training
-from torch import Tensor, nn
+from torch import nn
 
 
 def main() -> None:
@@ -21,18 +21,7 @@ def main() -> None:
         w.weight.data /= 1.0 - case["decay"]
     rate = torch.tensor((1.0 - case["decay"]) / 0.001)
     neurons = [norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=rate), dt=0.001) for _ in synapses]
-
-    def respond(x: Tensor) -> Tensor:
-        states = [None] * len(neurons)
-        out, current = [], synapses[0](x[0]) if case["constant"] else None
-        for t in range(case["steps"]):
-            spikes = x[t] if current is None else current
-            for i, (w, neuron) in enumerate(zip(synapses, neurons, strict=True)):
-                arriving = spikes if i == 0 and current is not None else w(spikes)
-                spikes, states[i] = neuron(arriving, states[i])
-            out.append(spikes)
-        return torch.stack(out)
-
+    respond = torch_training.step_by_step(case, synapses, neurons, lambda: [None] * len(neurons))
     torch_training.measure(case, "norse", synapses, respond)
 
 

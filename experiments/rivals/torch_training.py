@@ -16,6 +16,27 @@ def linears(case: dict[str, Any]) -> list[nn.Linear]:
     return [nn.Linear(a, b, bias=False) for a, b in zip(case["sizes"][:-1], case["sizes"][1:], strict=True)]
 
 
+def step_by_step(
+    case: dict[str, Any], synapses: nn.ModuleList, neurons: list[Any], start: Callable[[], list[Any]]
+) -> Callable[[Tensor], Tensor]:
+    """How a library whose neurons take one step at a time responds: neuron(current, state) is its spikes and its next
+    state; `start` gives the states of a presentation.
+    """
+
+    def respond(x: Tensor) -> Tensor:
+        states = start()
+        out, current = [], synapses[0](x[0]) if case["constant"] else None
+        for t in range(case["steps"]):
+            spikes = x[t] if current is None else current
+            for i, (w, neuron) in enumerate(zip(synapses, neurons, strict=True)):
+                arriving = spikes if i == 0 and current is not None else w(spikes)
+                spikes, states[i] = neuron(arriving, states[i])
+            out.append(spikes)
+        return torch.stack(out)
+
+    return respond
+
+
 def measure(case: dict[str, Any], package: str, model: nn.Module, respond: Callable[[Tensor], Tensor]) -> None:
     """Report updates a second of `model`, whose output spikes are `respond(x)` [n_steps, batch, 10] for x
     [n_steps or 1, batch, 784].

@@ -50,8 +50,8 @@ def _train(
     return layout.map(one, trials, state, index, shared=(pixels, labels))
 
 
-def _ready(layout: Layout, trials: GradientTrial, state: TrainState, pixels: Array) -> Params:
-    return layout.map(lambda t, s, pixels: gradient.ready(t, s.params, pixels), trials, state, shared=(pixels,))
+def _convert(layout: Layout, trials: GradientTrial, params: Params, pixels: Array) -> Params:
+    return layout.map(gradient.converted, trials, params, shared=(pixels,))
 
 
 def _ask(
@@ -90,9 +90,12 @@ def begin(job: Job, lane: Lane) -> LaneState:
     otherwise.
     """
     n_trials = len(lane.cells[0].index)
-    at_once = {"auto": 1 if on_cpu() else n_trials, "map": 1, "vmap": n_trials}.get(str(job.cfg.run.grid))
-    way = Way("gradient", min(n_trials, int(job.cfg.run.grid)) if at_once is None else at_once)
-    return dataclasses.replace(start(lane), ways=(way,))
+    grid = job.cfg.run.grid
+    if isinstance(grid, int):
+        at_once = min(grid, n_trials)
+    else:
+        at_once = {"auto": 1 if on_cpu() else n_trials, "map": 1, "vmap": n_trials}[grid]
+    return dataclasses.replace(start(lane), ways=(Way("gradient", at_once),))
 
 
 def arrays(state: LaneState) -> dict[str, Any]:
@@ -123,9 +126,11 @@ def train(
     per_epoch = -(-n_batches // size)
     layout = layout_of(lane, state.ways[0].at_once)
     pixels, labels = layout.put(data.train_images[:n]), layout.put(data.train_labels[:n])
+    order = None
     for window in range(state.window, schedule.epochs * per_epoch):
         epoch, w = divmod(window, per_epoch)
-        order = jax.jit(_order, static_argnums=(0, 3))(layout, cell.trials, epoch, n)
+        if order is None or w == 0:
+            order = jax.jit(_order, static_argnums=(0, 3))(layout, cell.trials, epoch, n)
         index = order[:, w * size : (w + 1) * size]
         began = time.perf_counter()
         learned, measured = jax.jit(_train, static_argnums=(0, 6))(
@@ -188,15 +193,17 @@ def asked(
     trials: Any = cell.trials
     network, trained = trials.network, gradient.trained(trials)
     layout = layout_of(lane, at_once)
-    seen = data.train_images[: schedule.n_train]
-    params = jax.jit(_ready, static_argnums=0)(layout, cell.trials, learned, seen)
+    params, is_converted = learned.params, trained is not trials
+    if is_converted:
+        pixels = data.train_images[: min(trials.rule.n_images, schedule.n_train)]
+        params = jax.jit(_convert, static_argnums=0)(layout, cell.trials, params, pixels)
     predictions, right, total = [], np.zeros(1), np.zeros(1)
     for number, first in enumerate(range(0, n, BATCH)):
         missing = max(0, first + BATCH - n)
         pixels = np.pad(data.test_images[first : min(first + BATCH, n)], ((0, missing), (0, 0)))
         labels = np.pad(data.test_labels[first : min(first + BATCH, n)], (0, missing), constant_values=-1)
-        asked = jax.jit(_ask, static_argnums=0)(layout, cell.trials, params, pixels, labels, number)
-        answered, r, counts = jax.tree.map(fetch, asked)
+        found = jax.jit(_ask, static_argnums=0)(layout, cell.trials, params, pixels, labels, number)
+        answered, r, counts = jax.tree.map(fetch, found)
         predictions.append(answered[:, : BATCH - missing])
         right, total = right + r, total + counts
         on_progress(len(cell.index) * (BATCH - missing))
@@ -208,8 +215,7 @@ def asked(
         each = [float(s) / n for s in total[g]]
         spikes, operations = each[: -len(network.layers)], each[-len(network.layers) :]
         price = prices.answering(network, operations, n_steps, gradient.is_analog(lane.inputs.encoder))
-        seen_once = trained is not trials  # the ANN of a network that is converted
-        spent = prices.Price(macs=float(sum(prices.dense_macs(network)))) if seen_once else price
+        spent = prices.Price(macs=float(sum(prices.dense_macs(network)))) if is_converted else price
         spent = prices.learning(trained.network, trained.rule, spent, n_steps)
         lines.append(
             {

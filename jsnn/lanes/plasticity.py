@@ -1,21 +1,17 @@
 """Lanes of networks that learn by local plasticity; see `jsnn.lanes.Kind`."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from jsnn import evaluation, measure, study, training
-from jsnn.data import Dataset, cache
+from jsnn.data import cache
 from jsnn.lanes import Job
 from jsnn.network import Learned
-from jsnn.study import Lane, LaneState, Schedule
+from jsnn.study import Lane, LaneState
 
-
-def start(lane: Lane) -> LaneState:
-    """Untrained networks."""
-    return study.start(lane)
+start, train = study.start, training.train
 
 
 def begin(job: Job, lane: Lane) -> LaneState:
@@ -48,18 +44,6 @@ def fields(like: LaneState, arrays: dict[str, Any]) -> dict[str, Any]:
         "labels": tuple(np.asarray(x) for x in arrays["labels"]),
         "responses": tuple(np.asarray(x) for x in arrays["responses"]),
     }
-
-
-def train(
-    lane: Lane,
-    data: Dataset,
-    schedule: Schedule,
-    state: LaneState,
-    on_progress: Callable[[int], None],
-    on_window: Callable[[LaneState], None],
-) -> LaneState:
-    """To the end of the schedule."""
-    return training.train(lane, data, schedule, state, on_progress, on_window)
 
 
 def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:

@@ -2,9 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from jax import Array
-
-from jsnn.feedforward import Feedforward, Measured, Params
+from jsnn.feedforward import Feedforward, Lesson, Measured, Params
 from jsnn.learners.bptt import BPTT
 from jsnn.learners.conversion import Conversion
 from jsnn.learners.eprop import EProp
@@ -20,19 +18,8 @@ class Learner(Protocol):
         """What makes an update of it."""
         ...
 
-    def gradient(
-        self,
-        network: Feedforward,
-        params: Params,
-        x: Array,
-        labels: Array,
-        n_steps: int,
-        dt: Array | float,
-        key: Array | None = None,
-    ) -> tuple[Params, Measured]:
-        """Against the loss of inputs `x` (as in `Feedforward.respond`) of classes `labels` int32[batch]; and what was
-        measured on the way. `key` is for dropout.
-        """
+    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
+        """Of the loss; and what was measured on the way."""
         ...
 
 

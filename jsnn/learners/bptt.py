@@ -3,9 +3,8 @@
 from typing import Literal
 
 import jax
-from jax import Array
 
-from jsnn.feedforward import Feedforward, Measured, Params
+from jsnn.feedforward import Feedforward, Lesson, Measured, Params
 from jsnn.learners.optimiser import Optimiser
 from jsnn.losses import LOSSES
 from jsnn.pytree import node, static
@@ -23,21 +22,12 @@ class BPTT:
     )
     optimiser: Optimiser = Optimiser()
 
-    def gradient(
-        self,
-        network: Feedforward,
-        params: Params,
-        x: Array,
-        labels: Array,
-        n_steps: int,
-        dt: Array | float,
-        key: Array | None = None,
-    ) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
         """See `jsnn.learners.Learner`."""
 
         def loss(params):
-            response = network.respond(params, x, n_steps, dt, key)
-            value = LOSSES[self.loss](response.output, labels)
-            return value, Measured.of(value, response, labels)
+            response = network.respond(params, lesson.x, lesson.n_steps, lesson.dt, lesson.key)
+            value = LOSSES[self.loss](response.output, lesson.labels)
+            return value, Measured.of(value, response, lesson.labels)
 
         return jax.grad(loss, has_aux=True)(params)

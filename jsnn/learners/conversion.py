@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from annotated_types import Gt, Le
 from jax import Array
 
-from jsnn.feedforward import Feedforward, Measured, Params
+from jsnn.feedforward import Feedforward, Lesson, Measured, Params
 from jsnn.learners.bptt import BPTT
 from jsnn.learners.optimiser import Optimiser
 from jsnn.pytree import node, static
@@ -30,18 +30,9 @@ class Conversion:
     loss: Literal["mean_squared", "cross_entropy"] = static(default="cross_entropy")
     optimiser: Optimiser = Optimiser()
 
-    def gradient(
-        self,
-        network: Feedforward,
-        params: Params,
-        x: Array,
-        labels: Array,
-        n_steps: int,
-        dt: Array | float,
-        key: Array | None = None,
-    ) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
         """Of the ANN; see `jsnn.learners.Learner`."""
-        return BPTT(loss=self.loss).gradient(network, params, x, labels, n_steps, dt, key)
+        return BPTT(loss=self.loss).gradient(network, params, lesson)
 
     def convert(self, network: Feedforward, params: Params, images: Array) -> Params:
         """The parameters of the spiking network, of those of the ANN `network`, which saw `images`

@@ -8,7 +8,7 @@ import optax
 from jax import Array
 
 from jsnn import surrogate
-from jsnn.feedforward import Feedforward, Measured, Params, Response
+from jsnn.feedforward import Feedforward, Lesson, Measured, Params, Response
 from jsnn.learners.optimiser import Optimiser
 from jsnn.pytree import node, static
 from jsnn.ranges import Seed
@@ -39,18 +39,9 @@ class EProp:
     feedback_seed: Seed = 0
     optimiser: Optimiser = Optimiser()
 
-    def gradient(
-        self,
-        network: Feedforward,
-        params: Params,
-        x: Array,
-        labels: Array,
-        n_steps: int,
-        dt: Array | float,
-        key: Array | None = None,
-    ) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
         """See `jsnn.learners.Learner`; no dropout. `network` has dense layers, and the readout "membrane"."""
-        del key
+        x, labels, n_steps, dt = lesson.x, lesson.labels, lesson.n_steps, lesson.dt
         batch, neurons = x.shape[1], network.neurons(params)
         seen, slopes, kept = [x.reshape(len(x), batch, -1)], [], [cast(Coasting, n).kernel(2, dt)[0] for n in neurons]
         for i, neuron in enumerate(neurons):

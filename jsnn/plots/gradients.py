@@ -20,8 +20,9 @@ FEWEST = 0.01  # percent: where an axis of errors ends, as none has no logarithm
 
 @mpl.rc_context(STYLE)
 def progress(records: Sequence[Record]) -> Figure:
-    """Errors in percent, on a logarithmic axis: of training against presentations, and of the test images after each
-    step of a presentation. A line a cell and override, mean over seeds; a band from the best to the worst seed.
+    """Errors in percent, on a logarithmic axis: of training against presentations, and of the images it is tested on
+    after each step of a presentation. A line a cell and override, mean over seeds; a band from the best seed to the
+    worst.
 
     Raises InputError where no record is of a network that was trained by gradients.
     """
@@ -48,7 +49,7 @@ def progress(records: Sequence[Record]) -> Figure:
     training.set(xlabel="presentations", ylabel="error (%)", title="While it is trained")
     training.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1000:g}k" if x else "0")
     training.xaxis.set_major_locator(ticker.MaxNLocator(5))
-    steps.set(xlabel="step of the presentation", title="Test images, answered after so many steps")
+    steps.set(xlabel="step of the presentation", title="What it has not seen, answered after so many steps")
     steps.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     errors = [100 * (1 - a) for runs in lines.values() for r in runs for a in r["accuracy_after"]]
     if max(errors) < 5 * min(errors):  # less than what a logarithmic axis has two numbers for
