@@ -24,6 +24,7 @@ from jax import Array
 from pydantic import Strict
 
 from jsnn import surrogate
+from jsnn.convolution import of_flax
 from jsnn.errors import InputError
 from jsnn.neurons import NEURONS
 from jsnn.neurons.membrane import KEPT
@@ -32,7 +33,6 @@ from jsnn.ranges import Count, Positive, Probability
 from jsnn.surrogate import ArcTan, Surrogate
 from jsnn.types import Neuron, State
 
-BLOCK = 256  # steps times presentations of a product, on a CPU
 Params = dict[str, Any]  # of a network: "synapses" and "neurons", lists with an entry a layer
 
 
@@ -53,9 +53,11 @@ class Projection(nn.Module):
             x = pool(x, (width, width), (width, width))
         init = nn.initializers.variance_scaling(self.gain**2, "fan_in", "truncated_normal")
         if self.kernel:
-            return nn.Conv(
-                self.size, (self.kernel, self.kernel), use_bias=self.bias, kernel_init=init, param_dtype=float
-            )(x)
+            across = (self.kernel, self.kernel)
+            conv = nn.Conv(
+                self.size, across, use_bias=self.bias, kernel_init=init, param_dtype=float, conv_general_dilated=of_flax
+            )
+            return conv(x)
         return nn.Dense(self.size, use_bias=self.bias, kernel_init=init, param_dtype=float)(x.reshape(len(x), -1))
 
 
@@ -101,16 +103,6 @@ def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
 def reached_by(x: Array, fan_out: np.ndarray) -> Array:
     """How many synapses are reached by what is not 0 in each of `x` [n, ...]: [n]."""
     return jnp.sum(jnp.where(x != 0, fan_out, 0.0), axis=tuple(range(1, x.ndim)))
-
-
-def block(n_steps: int, batch: int) -> int:
-    """Steps that are computed one layer after the other before the next ones begin, a divisor of `n_steps`.
-
-    On a CPU so few that what a layer hands to the next is still in the cache; elsewhere all, as one large product.
-    """
-    if jax.default_backend() != "cpu":
-        return n_steps
-    return max(n for n in range(1, n_steps + 1) if n_steps % n == 0 and (n == 1 or n * batch <= BLOCK))
 
 
 @node
@@ -237,7 +229,7 @@ class Feedforward:
             return Response(output=layers[-1][None], operations=tuple(reached))
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
-        n, constant = self.chunk or block(n_steps, batch), len(x) == 1
+        n, constant = self.chunk or n_steps, len(x) == 1
         first = self.project(params, 0, x[0], key, batch) if constant else None  # the same currents in every step
         xs, constant_x = None if constant else x.reshape(-1, n * batch, *x.shape[2:]), x
 
@@ -262,8 +254,7 @@ class Feedforward:
         if n == n_steps:
             _, whole = steps(states, None if xs is None else xs[0])
             return dataclasses.replace(whole, output=whole.output.reshape(n_steps, batch, -1))
-        body = steps if self.chunk is None else jax.checkpoint(steps, prevent_cse=False)
-        _, parts = jax.lax.scan(body, states, xs, length=n_steps // n)
+        _, parts = jax.lax.scan(jax.checkpoint(steps, prevent_cse=False), states, xs, length=n_steps // n)
         output = parts.output.reshape(n_steps, batch, -1)
         spikes, operations = (tuple(jnp.sum(x, axis=0) for x in xs) for xs in (parts.spikes, parts.operations))
         return Response(output=output, spikes=spikes, operations=operations)

@@ -1,0 +1,72 @@
+"""A convolution of stride 1, zero-padded to the size of its input, whose gradient of the weights is fast on a CPU.
+
+    y[r, c] = sum_(i, j) x[r + i - before, c + j - before] W[i, j],    dW[i, j] = sum_(r, c) x[...]^T dy[r, c]
+
+XLA's CPU backend computes dW as a convolution whose kernel is as large as an image, at an eighth of the speed of y.
+Here all k^2 blocks of dW are one product: of the inputs shifted along a row by each j, side by side, and of dy shifted
+along a column by each i, side by side: [k * inputs, pixels] times [pixels, k * outputs], none of it in vain.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+PIXELS = 4096  # of a product: the shifted copies are still in the cache when they are multiplied
+
+
+def _convolution(x: Array, kernel: Array, before: int) -> Array:
+    k = len(kernel)
+    around = (before, k - 1 - before)
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), (around, around), dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@jax.custom_vjp
+def convolve(x: Array, kernel: Array) -> Array:
+    """[n, height, width, outputs] of `x` [n, height, width, inputs] and a square `kernel` [k, k, inputs, outputs]."""
+    return _convolution(x, kernel, (len(kernel) - 1) // 2)
+
+
+def _forwards(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return convolve(x, kernel), (x, kernel)
+
+
+def _backwards(seen: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = seen
+    # dx as the convolution that it is: XLA's own transposed one falls out of the fast path inside a lax.scan (CPU).
+    dx = _convolution(dy, kernel[::-1, ::-1].swapaxes(2, 3), len(kernel) // 2)
+    return dx, weight_gradient(x, dy, len(kernel))
+
+
+convolve.defvjp(_forwards, _backwards)
+
+
+def weight_gradient(x: Array, dy: Array, k: int) -> Array:
+    """dW [k, k, inputs, outputs] of `x` [n, height, width, inputs] and `dy` [n, height, width, outputs]."""
+    if jax.default_backend() != "cpu":
+        kernel = jnp.zeros((k, k, x.shape[-1], dy.shape[-1]), x.dtype)
+        return jax.linear_transpose(lambda w: _convolution(x, w, (k - 1) // 2), kernel)(dy)[0]
+    n, height, width, n_in = x.shape
+    n_out = dy.shape[-1]
+    around = ((k - 1) // 2, k // 2)
+    at_once = max(m for m in range(1, n + 1) if n % m == 0 and (m == 1 or m * height * width <= PIXELS))
+
+    def product(total: Array, part: tuple[Array, Array]) -> tuple[Array, None]:
+        x, dy = part
+        x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
+        dy = jnp.pad(dy, ((0, 0), (k - 1, k - 1), (0, 0), (0, 0)))
+        along_rows = jnp.concatenate([x[:, :, j : j + width] for j in range(k)], axis=-1)
+        down = jnp.concatenate([dy[:, k - 1 - i :][:, : height + k - 1] for i in range(k)], axis=-1)
+        return total + along_rows.reshape(-1, k * n_in).T @ down.reshape(-1, k * n_out), None
+
+    parts = jax.tree.map(lambda x: x.reshape(n // at_once, at_once, *x.shape[1:]), (x, dy))
+    total, _ = jax.lax.scan(product, jnp.zeros((k * n_in, k * n_out), x.dtype), parts)
+    return total.reshape(k, n_in, k, n_out).transpose(2, 0, 1, 3)
+
+
+def of_flax(x: Array, kernel: Array, strides: Any, padding: Any, **options: Any) -> Array:
+    """`convolve` as `flax.linen.Conv(conv_general_dilated=)` calls it, for convolutions of the kind above only."""
+    del options
+    assert set(strides) == {1} and padding == "SAME", (strides, padding)
+    return convolve(x, kernel)
