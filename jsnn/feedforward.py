@@ -48,9 +48,7 @@ class Projection(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Currents [n, height, width, size] or [n, size] of inputs [n, height, width, channels] or [n, inputs]."""
-        for kind, width in self.pooling:
-            pool = nn.avg_pool if kind == "AP" else nn.max_pool
-            x = pool(x, (width, width), (width, width))
+        x = pooled(x, self.pooling)
         init = nn.initializers.variance_scaling(self.gain**2, "fan_in", "truncated_normal")
         if self.kernel:
             across = (self.kernel, self.kernel)
@@ -84,25 +82,42 @@ def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple
     return tuple(layers)
 
 
+def pooled(x: Array, pooling: Sequence[tuple[str, int]]) -> Array:
+    """Means or maxima of squares of `x` [n, height, width, channels], one pooling after the other."""
+    for kind, width in pooling:
+        pool = nn.avg_pool if kind == "AP" else nn.max_pool
+        x = pool(x, (width, width), (width, width))
+    return x
+
+
 def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
-    """See `Feedforward.fan_outs`; `shape` is that of what the layer sees."""
+    """How many synapses of a layer an input of it reaches, [height, width, 1] or [1], if it sees `shape`: of those
+    before pooling, each as much as the place it is pooled into. Padding has no synapses.
+    """
     width = math.prod(w for _, w in layer.pooling)
     if len(shape) == 1:
         return np.full(1, float(layer.size))
     across = []
     for n in shape[:2]:
-        pooled = n // width
-        reached = np.ones(pooled)
+        places = n // width
+        reached = np.ones(places)
         if layer.kernel:  # outputs o of which an input i is seen: 0 <= i - o + before < kernel
-            offset = np.arange(pooled)[:, None] - np.arange(pooled) + (layer.kernel - 1) // 2
+            offset = np.arange(places)[:, None] - np.arange(places) + (layer.kernel - 1) // 2
             reached = np.sum((offset >= 0) & (offset < layer.kernel), axis=1)
-        across.append(np.pad(np.repeat(reached, width), (0, n - pooled * width)))
+        across.append(np.pad(np.repeat(reached, width), (0, n - places * width)))
     return layer.size * np.einsum("i,j->ij", *across)[..., None]
 
 
-def reached_by(x: Array, fan_out: np.ndarray) -> Array:
-    """How many synapses are reached by what is not 0 in each of `x` [n, ...]: [n]."""
-    return jnp.sum(jnp.where(x != 0, fan_out, 0.0), axis=tuple(range(1, x.ndim)))
+def arrivals(layer: Projection, x: Array, analog: bool = False) -> Array:
+    """How many synapses of a layer are reached by what is not 0 in each of `x` [n, ...]: [n].
+
+    What is `analog` is pooled first. Of spikes, those in one mean are additions each, a maximum is one.
+    """
+    kinds = [kind for kind, _ in layer.pooling]
+    first = len(kinds) if analog else len(kinds) - [*kinds[::-1], "MP"].index("MP")
+    x = pooled(x, layer.pooling[:first])
+    n = fan_out(dataclasses.replace(layer, pooling=layer.pooling[first:]), x.shape[1:])
+    return jnp.sum(jnp.where(x != 0, n, 0.0), axis=tuple(range(1, x.ndim)))
 
 
 @node
@@ -195,15 +210,6 @@ class Feedforward:
             shapes.append(made.shape[1:])
         return shapes
 
-    @property
-    def fan_outs(self) -> list[np.ndarray]:
-        """How many synapses of each layer an input of it reaches, [height, width, 1] or [1]: of those before pooling,
-        each as much as the place it is pooled into. Padding has no synapses.
-        """
-        return [
-            fan_out(layer, shape) for layer, shape in zip(projections(self.architecture), self.shapes, strict=False)
-        ]
-
     def init(self, key: Array) -> Params:
         """Random weights, and the neurons' own values of what `learn` names."""
         synapses = [
@@ -222,11 +228,11 @@ class Feedforward:
         """The response to `x` [n_steps, batch, *input_shape], or [1, batch, *input_shape] for the same in every step.
         `key` is for dropout while training.
         """
-        fan_outs = self.fan_outs
+        layers = self.layers
         if isinstance(self.neuron, ReLU):
-            layers = self.activations(params, x[0], key)
-            reached = (reached_by(y, n) for n, y in zip(fan_outs, [x[0], *layers], strict=False))
-            return Response(output=layers[-1][None], operations=tuple(reached))
+            made = self.activations(params, x[0], key)
+            reached = tuple(arrivals(layer, y, True) for layer, y in zip(layers, [x[0], *made], strict=False))
+            return Response(output=made[-1][None], operations=reached)
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
         n, constant = self.chunk or n_steps, len(x) == 1
@@ -237,11 +243,11 @@ class Feedforward:
             ends, spikes, operations = [], [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
                 if x is None:
-                    current, reached = cast(Array, first)[None], n * reached_by(constant_x[0], fan_outs[0])
+                    current, reached = cast(Array, first)[None], n * arrivals(layers[0], constant_x[0], True)
                 else:
                     current = self.project(params, i, x, key, batch)
                     current = current.reshape(n, batch, *current.shape[1:])
-                    reached = jnp.sum(reached_by(x, fan_outs[i]).reshape(n, batch), axis=0)
+                    reached = jnp.sum(arrivals(layers[i], x).reshape(n, batch), axis=0)
                 operations.append(reached)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
                 state, out = self._evolve(neuron, state, current, n, dt, fires)

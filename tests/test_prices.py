@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jsnn import prices
-from jsnn.feedforward import Feedforward, ReLU
+from jsnn.feedforward import Feedforward, Projection, ReLU, arrivals, fan_out
 from jsnn.inhibition import INHIBITIONS
 from jsnn.learners import BPTT, EProp
 from jsnn.network import Network
@@ -27,13 +27,37 @@ def test_dense_macs_are_those_of_the_papers():
 
 def test_fan_out_is_the_number_of_outputs_that_an_input_moves():
     network = Feedforward(architecture=CONV, input_shape=(9, 11, 2), neuron=ReLU(), readout="membrane")
-    for layer, seen, fan_out in zip(network.layers, network.shapes, network.fan_outs, strict=False):
+    for layer, seen in zip(network.layers, network.shapes, strict=False):
+        n = fan_out(layer, seen)
         layer = dataclasses.replace(layer, pooling=tuple(("AP", w) for _, w in layer.pooling))
         params = jax.eval_shape(layer.init, jax.random.key(0), jnp.zeros((1, *seen)))
         params = jax.tree.map(lambda x: jnp.ones(x.shape), params)
         lone = jnp.eye(math.prod(seen)).reshape(-1, *seen)  # one input at a time
         moved = np.sum(np.asarray(jax.jit(layer.apply)(params, lone) != 0).reshape(len(lone), -1), axis=1)
-        np.testing.assert_array_equal(np.broadcast_to(fan_out, seen).ravel(), moved)
+        np.testing.assert_array_equal(np.broadcast_to(n, seen).ravel(), moved)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "analog", "expected"),
+    [
+        ("AP", False, [3, 1]),  # additions of each spike
+        ("AP", True, [2, 1]),  # of each mean that is not 0
+        ("MP", False, [2, 1]),
+        ("MP", True, [2, 1]),
+    ],
+)
+def test_what_is_pooled_counts_as_what_comes_out_but_for_spikes_in_a_mean(pooling, analog, expected):
+    x = np.zeros((2, 4, 5, 1))
+    x[0, [0, 1, 2], [0, 1, 3]] = 1.0  # two in the first square, one in another
+    x[1, [3, 0], [0, 4]] = 1.0  # one, and one beyond the last whole square
+    found = arrivals(Projection(10, pooling=((pooling, 2),)), jnp.asarray(x), analog)
+    np.testing.assert_array_equal(found, 10 * np.array(expected))
+
+
+def test_spikes_whose_maxima_are_averaged_count_once_in_each_maximum():
+    x = jnp.zeros((1, 4, 4, 1)).at[0, :3, 0].set(1.0)
+    pooling = (("MP", 2), ("AP", 2))
+    assert [float(arrivals(Projection(10, pooling=pooling), x, analog)[0]) for analog in (False, True)] == [20.0, 10.0]
 
 
 def test_a_spiking_network_counts_every_arrival():
