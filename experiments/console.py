@@ -20,9 +20,15 @@ COMPILATION_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"
 
 
 def prepare_jax() -> None:
-    """Settings that must precede JAX's first computation: compiled programs are kept on disk, logs are quiet."""
+    """Settings that must precede JAX's first computation: compiled programs are kept on disk, memory by the process,
+    logs are quiet.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import jax
+
+    from jsnn import grid
+
+    grid.keep_memory()
 
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(COMPILATION_CACHE))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,28 @@ def test_cores_are_asked_for_once(monkeypatch):
     assert flags.startswith("--xla_a=1 --xla_force_host_platform_device_count=3 ")
     grid.use_cores(5)
     assert os.environ["XLA_FLAGS"] == flags
+
+
+FAULTS = """
+import resource
+from jsnn import grid
+
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    b"1" * 2**26
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+returned = pages(), pages()
+grid.keep_memory()
+print(*returned, pages(), pages())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it tells glibc")
+def test_freed_memory_is_kept():
+    printed = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    *cleared, kept = map(int, printed.split())  # pages of 4 KiB that the system cleared in each of four calls
+    assert min(cleared) > 10_000 and kept < 100
 
 
 # --- the choice

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jsnn import surrogate
+from jsnn import grid, surrogate
 from jsnn.feedforward import Feedforward, Lesson, Params
 from jsnn.learners import BPTT
 from jsnn.learners.optimiser import Optimiser
@@ -106,6 +106,7 @@ def updates(case: dict[str, Any]) -> tuple[Callable[[], int], dict[str, float]]:
 def main() -> None:
     """Measure one case."""
     case = clock.read_case()
+    grid.keep_memory()
     work, more = updates(case) if case["kind"] == "training" else a_pass(case)
     per_second = clock.rate(work, case["seconds"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -281,6 +281,7 @@ def main() -> None:
     """Measure one case."""
     case = clock.read_case()
     more: dict[str, Any] = {}
+    grid.keep_memory()
     if not case["alone"] and (case["kind"] != "stdp" or case["batch"] == 1):  # a batch in lockstep: all cores together
         grid.use_cores(clock.cores())
     if case["kind"] in ("grid", "study"):
