@@ -52,6 +52,7 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     except InputError as error:  # a sweep over more than seeds has no mean to draw
         try:
             drawn.append(plots.save(plots.sweep(records), where / "sweep.png"))
+            drawn.append(plots.save(plots.swept_curves(records), where / "learning_curves.png"))
         except InputError:
             warn(f"no accuracy matrix and learning curves: {error}")
     return drawn

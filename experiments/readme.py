@@ -194,22 +194,32 @@ def sizes(run: Path, records: Records) -> str:
     return rows(header, body)
 
 
+LARGEST = ("diehl_cook_largest", "largest_simplified")
 PAPER = {100: (82.9, 40_000), 400: (87.0, 180_000), 1600: (91.9, 420_000), 6400: (95.0, 900_000)}
 
 
 def against_paper(run: Path, records: Records) -> str:
-    """Diehl & Cook's network at each size, beside what they published; the largest is a run of its own."""
-    records = [*records, *results.read(run.parent / "diehl_cook_largest" / "results.jsonl")]
+    """Diehl & Cook's network at each size, beside what they published, and k-means with as many prototypes; the largest
+    are runs of their own.
+    """
+    reference = results.read(run.parent / "prototypes" / "results.jsonl")
+    runs_of = [records, *(results.read(run.parent / r / "results.jsonl") for r in LARGEST)]
     body = []
-    for n in dict.fromkeys(r["n_neurons"] for r in records):
-        trials = [r for r in records if r["n_neurons"] == n]
-        paper, shown = PAPER[n]
-        accuracies = [points([r["readouts"][kind] for r in trials]) for kind in ("all_activity", "naive_bayes")]
-        means = [f"{np.mean([r[what] for r in trials]):.1f}" for what in ("output_spikes", "theta_mean")]
-        here = [f"{trials[0]['n_train']:,}", str(len(trials)), *accuracies, *means]
-        body.append([str(n), f"{paper:.1f}", f"{shown:,}", *here])
-    header = ["neurons", "paper, %", "presentations", "presentations here", "seeds", "here, %", "naive bayes, %"]
-    return rows([*header, "output spikes an image", "mean theta, mV"], body)
+    for records in runs_of:
+        for n in dict.fromkeys(r["n_neurons"] for r in records):
+            trials = [r for r in records if r["n_neurons"] == n]
+            prototypes = [r["test_accuracy"] for r in reference if r["n_neurons"] == n]
+            paper, shown = PAPER[n]
+            accuracies = [points([r["test_accuracy"] for r in trials])]
+            accuracies.append(points([r["readouts"]["naive_bayes"] for r in trials]))
+            spikes = np.mean([r["output_spikes"] for r in trials])
+            body.append(
+                [name(trials[0]["neuron"]), str(n), f"{paper:.1f}", f"{shown:,}"]
+                + [points(prototypes) if prototypes else "–", f"{trials[0]['n_train']:,}", str(len(trials))]
+                + [*accuracies, f"{spikes:.1f}"]
+            )
+    header = ["neuron", "neurons", "paper, %", "presentations", "k-means, %", "presentations here", "seeds", "here, %"]
+    return rows([*header, "naive bayes, %", "output spikes an image"], body)
 
 
 # Runs of networks that were trained by gradients.

@@ -316,6 +316,20 @@ def test_sweep_is_one_line_over_numbers_that_go_together():
     np.testing.assert_allclose(line.get_xydata(), [[25, 2.5], [100, 10], [400, 40]])
 
 
+def test_swept_curves_are_a_line_of_means_for_each_value():
+    records = [
+        record(curve=[[500, n / 1000 + 0.1 * s], [1500, 0.5]], seed=s, overrides={"network.n_neurons": n})
+        for n in (400, 25) for s in (0, 1)
+    ]  # fmt: skip
+    (axes,) = panels(drawn(plots.swept_curves(records)))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["neurons 25", "neurons 400"]
+    few, many = axes.get_lines()
+    np.testing.assert_allclose(few.get_xydata(), [[500, 7.5], [1500, 50]])
+    np.testing.assert_allclose(many.get_xydata(), [[500, 45], [1500, 50]])
+    with pytest.raises(InputError, match="no record has a learning curve"):
+        plots.swept_curves([{**r, "curve": []} for r in records])
+
+
 def test_tuning_is_own_numbers_beside_the_best_of_the_last_rung():
     own, better = {}, {"rule.eta_post": 0.1}
     lines = [(0, "if", own, 0.9), (0, "if", better, 0.1)]
@@ -397,6 +411,14 @@ def test_all_neurons_silent(weights):
     assert [text.get_text() for text in figure.axes[0].texts] == ["–"] * 9
     assert figure.get_suptitle() == "9 receptive fields, 9 silent"
     assert np.ptp(figure.axes[0].images[0].get_array(), axis=-1).max() == 0, "grey"
+
+
+def test_of_many_fields_every_so_many_are_drawn_in_the_order_of_labels():
+    labels = np.arange(40) % 10
+    figure = drawn(plots.receptive_fields(np.ones((4, 40)), labels, (2, 2), most=10))
+    assert figure.get_suptitle() == "40 receptive fields (10 of them here), 0 silent"
+    (sheet,) = panels(figure)
+    assert [text.get_text() for text in sheet.texts] == [str(n) for n in range(10)]
 
 
 @pytest.mark.parametrize(("weights", "n"), [((784, 3), 4), ((100, 3), 3), ((784,), 1), ((784, 0), 0)])

@@ -371,7 +371,7 @@ def test_a_run_goes_on_from_what_a_kill_leaves(settings, reference, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_goes_on_from_what_a_kill_leaves_anywhere(settings, reference, tmp_path):
-    check_crash_images(settings, reference, tmp_path, 60)
+    check_crash_images(settings, reference, tmp_path, 30)
 
 
 def phase(out):

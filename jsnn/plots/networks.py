@@ -23,18 +23,23 @@ def receptive_fields(
     shape: tuple[int, int] = (28, 28),
     by_label: bool = True,
     unit: str = "mV",
+    most: int = 900,
 ) -> Figure:
     """The sheet of fields: the weights onto each neuron as an image, with the neuron's label in its corner.
 
     `weights` [n_pre, n] in `unit`, n_pre = shape[0] * shape[1]; `assignments` [n], the class of each neuron, -1
     for a silent one (drawn in grey). Row by row, sorted by label (silent ones last), then neuron, or with
-    `by_label=False` by neuron alone. Colours go from 0, or the least weight, to the 99.8th percentile.
+    `by_label=False` by neuron alone; of more than `most`, every so many are drawn. Colours go from 0, or the least
+    weight, to the 99.8th percentile.
     """
     fields, labels, (height, width) = np.asarray(weights, float), np.asarray(assignments, int), shape
-    n, gap = labels.size, 2
-    if not n or fields.shape != (height * width, n) or labels.shape != (n,):
+    gap = 2
+    if not labels.size or fields.shape != (height * width, labels.size) or labels.ndim != 1:
         raise InputError(f"shapes {fields.shape}, {labels.shape}: expected ({height * width}, n) and (n,)")
     ranks = np.where(labels < 0, labels.max() + 1, labels) * by_label
+    order = np.argsort(ranks, kind="stable")
+    drawn = order[np.linspace(0, order.size - 1, min(order.size, most)).round().astype(int)]
+    n = drawn.size
     n_columns = math.ceil(math.sqrt(n))
     n_rows = math.ceil(n / n_columns)
     norm = Normalize(min(0.0, fields.min()), max(np.quantile(fields, 0.998), 1e-9))
@@ -43,7 +48,7 @@ def receptive_fields(
     figure = Figure(figsize=(side + 0.9, side * n_rows / n_columns + 0.45), layout="constrained")
     axes = figure.subplots()
     sheet = np.ones((n_rows * (height + gap) - gap, n_columns * (width + gap) - gap, 3))
-    for place, i in enumerate(np.argsort(ranks, kind="stable")):
+    for place, i in enumerate(drawn):
         y, x = (place // n_columns) * (height + gap), (place % n_columns) * (width + gap)
         image = HEAT(norm(fields[:, i].reshape(shape)))[..., :3]
         sheet[y : y + height, x : x + width] = image if labels[i] >= 0 else image.mean(axis=-1, keepdims=True)
@@ -53,7 +58,8 @@ def receptive_fields(
     axes.imshow(sheet, interpolation="nearest")
     axes.set_axis_off()
     colour_bar(figure, axes, norm, f"weight ({unit})", 0.75 * side * n_rows / n_columns, fields.max())
-    return titled(figure, f"{n} receptive field{'s' * (n > 1)}, {(labels < 0).sum()} silent")
+    some = f" ({n} of them here)" if n < labels.size else ""
+    return titled(figure, f"{labels.size} receptive field{'s' * (n > 1)}{some}, {(labels < 0).sum()} silent")
 
 
 @mpl.rc_context(STYLE)

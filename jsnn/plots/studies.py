@@ -92,21 +92,10 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     most values. Lines for what else differs, unless it follows from that number; mean over seeds, and its 95 % interval
     where there are several.
     """
-    spiking = [r for r in records if r["encoder"] != ANN[0]]
-    values = {path: {r["overrides"].get(path) for r in spiking} for r in spiking for path in r["overrides"]}
-    swept = {path: found for path, found in values.items() if len(found) > 1 and path.split(".")[-1] != "seed"}
-    numbers = [path for path, found in swept.items() if all(isinstance(v, int | float) for v in found)]
-    if not numbers or (x is not None and x not in numbers):
-        raise InputError(f"no sweep to draw against {x or 'a number'}: swept are {', '.join(swept) or 'only seeds'}")
-    x = x or max(numbers, key=lambda path: len(swept[path]))
-    pairs = {path: {(r["overrides"].get(x), r["overrides"].get(path)) for r in spiking} for path in swept}
-    others = [path for path in swept if path != x and len(pairs[path]) > len(swept[x])]
-    several = len({(r["encoder"], r["neuron"], r["rule"]) for r in spiking}) > 1
+    spiking, x, others = _swept(records, x)
     curves: dict[str, dict[float, dict[Any, float]]] = {}
     for r in spiking:
-        cell = [" ".join(_label(r[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
-        numbers = [f"{word(path)} {r['overrides'].get(path)}" for path in others]
-        at = curves.setdefault(", ".join(cell + numbers), {}).setdefault(r["overrides"][x], {})
+        at = curves.setdefault(_line(spiking, r, others), {}).setdefault(r["overrides"][x], {})
         at[r.get("seed")] = 100 * r["test_accuracy"]
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
@@ -117,15 +106,63 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
         half = [statistics.interval(v).half if len(v) > 1 else 0.0 for v in found]
         style: Any = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 3.5, "linewidth": 1.4}
         axes.errorbar(at, [np.mean(v) for v in found], half, label=label, capsize=2.5, **style)
-    if min(swept[x]) > 0 and max(swept[x]) >= 10 * min(swept[x]):
+    values = sorted({r["overrides"][x] for r in spiking})
+    if values[0] > 0 and values[-1] >= 10 * values[0]:
         axes.set_xscale("log")
-        axes.set_xticks(sorted(swept[x]), [f"{value:g}" for value in sorted(swept[x])])
+        axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.minorticks_off()
     axes.set(xlabel=x, ylabel="test accuracy (%)")
     axes.grid(axis="y")
     if len(curves) > 1:
         axes.legend(fontsize=8)
-    return titled(figure, f"Test accuracy against {word(str(x))}", _facts(spiking))
+    return titled(figure, f"Test accuracy against {word(x)}", _facts(spiking))
+
+
+@mpl.rc_context(STYLE)
+def swept_curves(records: Sequence[Record]) -> Figure:
+    """Training accuracy (%) against presentations, as in `learning_curves`, a line for each value of a sweep (`sweep`)
+    and for what else differs.
+    """
+    spiking, x, others = _swept(records, None)
+    curves: dict[str, list[Any]] = {}
+    for r in sorted(spiking, key=lambda r: r["overrides"][x]):
+        if r.get("curve"):
+            curves.setdefault(_line(spiking, r, [x, *others]), []).append(r["curve"])
+    if not curves:
+        raise InputError("no record has a learning curve: `curve` should be [[presentations, accuracy], ...]")
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    axes = figure.subplots()
+    styles = itertools.cycle(itertools.product(DASHES, COLOURS))
+    for (label, found), (dash, colour) in zip(curves.items(), styles, strict=False):
+        _curve(axes, found, label, color=colour, linestyle=dash)
+    axes.set(xlabel="presentations", ylabel="training accuracy (%)", ylim=(0, 100), xlim=(0, None))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+    axes.grid(axis="y")
+    axes.legend(fontsize=8, loc="lower right")
+    return titled(figure, f"Learning curves over {word(x)}", _facts(spiking))
+
+
+def _swept(records: Sequence[Record], x: str | None) -> tuple[list[Record], str, list[str]]:
+    """The records of a sweep without the ANN; the number to draw against, `x` or the one with the most values; what
+    else differs and does not follow from it, beside the seed.
+    """
+    spiking = [r for r in records if r["encoder"] != ANN[0]]
+    values = {path: {r["overrides"].get(path) for r in spiking} for r in spiking for path in r["overrides"]}
+    swept = {path: found for path, found in values.items() if len(found) > 1 and path.split(".")[-1] != "seed"}
+    numbers = [path for path, found in swept.items() if all(isinstance(v, int | float) for v in found)]
+    if not numbers or (x is not None and x not in numbers):
+        raise InputError(f"no sweep to draw against {x or 'a number'}: swept are {', '.join(swept) or 'only seeds'}")
+    against: str = x or max(numbers, key=lambda path: len(swept[path]))
+    pairs = {path: {(r["overrides"].get(against), r["overrides"].get(path)) for r in spiking} for path in swept}
+    others = [path for path in swept if path != against and len(pairs[path]) > len(swept[against])]
+    return spiking, against, others
+
+
+def _line(spiking: Sequence[Record], record: Record, paths: Sequence[str]) -> str:
+    """The name of a record's line among those of a sweep: its cell, if there are several, and its numbers."""
+    several = len({(r["encoder"], r["neuron"], r["rule"]) for r in spiking}) > 1
+    cell = [" ".join(_label(record[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
+    return ", ".join([*cell, *(f"{word(path)} {record['overrides'].get(path)}" for path in paths)])
 
 
 @mpl.rc_context(STYLE)
