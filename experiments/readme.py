@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 from console import command
+from rivals.cases import PLAIN
 from rivals.report import row
 
 from jsnn import config, plots, prices, results, runs, statistics
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-RIVALS = ("bindsnet", "neurosush", "ngclearn", "brian2")
+BY_GRADIENTS = ("layer", "training", "memory")  # kinds of cases of a benchmark
 Records = Sequence[dict[str, Any]]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
 
@@ -306,14 +307,31 @@ def by_encoder(run: Path, records: Records) -> str:
     return rows(["neuron", *map(name, encoders)], body)
 
 
+def peer_of(record: dict[str, Any]) -> str:
+    """The other side of a case."""
+    known = record["peer_version"] and "alone" not in record["peer"] and record["peer"] != PLAIN
+    return f"{record['peer']} {record['peer_version']}" if known else record["peer"] or "–"
+
+
 def speeds(run: Path, records: Records) -> str:
     """The cases of a benchmark: rates, rival, ratio, fraction of the counted limit."""
     del run
-    body = []
-    for r in records:
-        peer = f"{r['peer']} {r['peer_version']}" if r["peer_version"] and r["peer"] in RIVALS else r["peer"] or "–"
-        body.append([r["case"], r["shape"], *row(r)[1:2], peer, *row(r)[3:]])
+    body = [
+        [r["case"], r["shape"], *row(r)[1:2], peer_of(r), *row(r)[3:]] for r in records if r["kind"] not in BY_GRADIENTS
+    ]
     return rows(["case", "shape", "jsnn /s", "rival", "rival /s", "ratio", "of limit", "same as dense"], body)
+
+
+def speeds_by_gradients(run: Path, records: Records) -> str:
+    """The cases that learn by gradients: rates, rival, ratios of speed and memory."""
+    del run
+    body = [
+        [r["case"], r["shape"], *row(r)[1:2], peer_of(r), *row(r)[3:5]]
+        + ["–" if r["memory_ratio"] is None else f"{r['memory_ratio']:.3f}"]
+        for r in records
+        if r["kind"] in BY_GRADIENTS
+    ]
+    return rows(["case", "shape", "jsnn /s", "rival", "rival /s", "ratio", "memory, ratio"], body)
 
 
 TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
@@ -338,6 +356,7 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "gradients": ("gradient_fully_connected", by_gradients),
     "matrix": ("excerpt", matrix),
     "benchmark": ("benchmark", speeds),
+    "benchmark_gradients": ("benchmark", speeds_by_gradients),
 }
 
 
