@@ -224,7 +224,9 @@ def against_paper(run: Path, records: Records) -> str:
 
 
 # Runs of networks that were trained by gradients.
-GRADIENTS = tuple(f"gradient_{run}" for run in ("ann", "conversion", "fully_connected", "eprop", "nmnist"))
+GRADIENTS = tuple(
+    f"gradient_{run}" for run in ("ann", "conversion", "fully_connected", "eprop", "nmnist", "nmnist_frames")
+)
 
 
 def by_gradients(run: Path, records: Records) -> str:
