@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 from console import command
-from rivals.cases import PLAIN
+from rivals.cases import BY_GRADIENTS
 from rivals.report import row
 
 from jsnn import config, plots, prices, results, runs, statistics
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
-BY_GRADIENTS = ("layer", "training", "memory")  # kinds of cases of a benchmark
 Records = Sequence[dict[str, Any]]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
 
@@ -204,23 +203,20 @@ def against_paper(run: Path, records: Records) -> str:
     are runs of their own.
     """
     reference = results.read(run.parent / "prototypes" / "results.jsonl")
-    runs_of = [records, *(results.read(run.parent / r / "results.jsonl") for r in LARGEST)]
     body = []
-    for records in runs_of:
-        for n in dict.fromkeys(r["n_neurons"] for r in records):
-            trials = [r for r in records if r["n_neurons"] == n]
+    for lines in (records, *(results.read(run.parent / other / "results.jsonl") for other in LARGEST)):
+        for n in dict.fromkeys(r["n_neurons"] for r in lines):
+            trials = [r for r in lines if r["n_neurons"] == n]
             prototypes = [r["test_accuracy"] for r in reference if r["n_neurons"] == n]
-            paper, shown = PAPER[n]
-            accuracies = [points([r["test_accuracy"] for r in trials])]
-            accuracies.append(points([r["readouts"]["naive_bayes"] for r in trials]))
-            spikes = np.mean([r["output_spikes"] for r in trials])
+            network = "conductances" if trials[0]["neuron"] == "euler_lif" else "simplified"
             body.append(
-                [name(trials[0]["neuron"]), str(n), f"{paper:.1f}", f"{shown:,}"]
-                + [points(prototypes) if prototypes else "–", f"{trials[0]['n_train']:,}", str(len(trials))]
-                + [*accuracies, f"{spikes:.1f}"]
+                [network, str(n), *(f"{number:,}" for number in PAPER[n])]
+                + [points([r["test_accuracy"] for r in trials]), f"{trials[0]['n_train']:,}", str(len(trials))]
+                + [points([r["readouts"]["naive_bayes"] for r in trials]), points(prototypes) if prototypes else "–"]
+                + [f"{np.mean([r['output_spikes'] for r in trials]):.1f}"]
             )
-    header = ["neuron", "neurons", "paper, %", "presentations", "k-means, %", "presentations here", "seeds", "here, %"]
-    return rows([*header, "naive bayes, %", "output spikes an image"], body)
+    header = ["network", "neurons", "paper, %", "paper's presentations", "here, %", "presentations here", "seeds"]
+    return rows([*header, "naive bayes, %", "k-means (60,000 images), %", "output spikes an image"], body)
 
 
 # Runs of networks that were trained by gradients.
@@ -246,7 +242,7 @@ def by_gradients(run: Path, records: Records) -> str:
             )
             body.append(
                 [one["dataset"].upper() + ", held out" * held_out, one["architecture"], " x ".join(map(name, cell))]
-                + [str(one["n_steps"]), str(len(trials)), points([r["test_accuracy"] for r in trials])]
+                + [str(len(one["accuracy_after"])), str(len(trials)), points([r["test_accuracy"] for r in trials])]
                 + [f"{np.mean([r['output_spikes'] for r in trials]):,.0f}"]
                 + [f"{np.mean(n) / 1e3:,.1f}" for n in ([p.macs for p in answers], [p.accumulates for p in answers])]
                 + [f"{np.mean(energy) / 1e6:.3f}" for energy in joules]
@@ -311,8 +307,10 @@ def by_encoder(run: Path, records: Records) -> str:
 
 def peer_of(record: dict[str, Any]) -> str:
     """The other side of a case."""
-    known = record["peer_version"] and "alone" not in record["peer"] and record["peer"] != PLAIN
-    return f"{record['peer']} {record['peer_version']}" if known else record["peer"] or "–"
+    if record["peer"] is None:
+        return "–"
+    itself = record["kind"] in ("grid", "study", "memory")
+    return record["peer"] if itself else f"{record['peer']} {record['peer_version']}"
 
 
 def speeds(run: Path, records: Records) -> str:

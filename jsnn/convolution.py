@@ -4,7 +4,8 @@
 
 XLA's CPU backend computes dW as a convolution whose kernel is as large as an image, at an eighth of the speed of y.
 Here all k^2 blocks of dW are one product: of the inputs shifted along a row by each j, side by side, and of dy shifted
-along a column by each i, side by side: [k * inputs, pixels] times [pixels, k * outputs], none of it in vain.
+along a column by each i, side by side: [k * inputs, pixels] times [pixels, k * outputs], in vain only where it is
+padded.
 """
 
 from typing import Any
@@ -67,6 +68,6 @@ def weight_gradient(x: Array, dy: Array, k: int) -> Array:
 
 def of_flax(x: Array, kernel: Array, strides: Any, padding: Any, **options: Any) -> Array:
     """`convolve` as `flax.linen.Conv(conv_general_dilated=)` calls it, for convolutions of the kind above only."""
-    del options
-    assert set(strides) == {1} and padding == "SAME", (strides, padding)
+    dilations = {*strides, *options["lhs_dilation"], *options["rhs_dilation"], options["feature_group_count"]}
+    assert dilations == {1} and padding == "SAME", (strides, padding, options)
     return convolve(x, kernel)

@@ -224,9 +224,17 @@ class Feedforward:
         neuron = cast(Any, self.neuron)
         return [dataclasses.replace(neuron, **jax.tree.map(jnp.exp, own)) for own in params["neurons"]]
 
-    def respond(self, params: Params, x: Array, n_steps: int, dt: Array | float, key: Array | None = None) -> Response:
+    def respond(
+        self,
+        params: Params,
+        x: Array,
+        n_steps: int,
+        dt: Array | float,
+        key: Array | None = None,
+        analog: bool = False,
+    ) -> Response:
         """The response to `x` [n_steps, batch, *input_shape], or [1, batch, *input_shape] for the same in every step.
-        `key` is for dropout while training.
+        `key` is for dropout while training; `analog`, whether `x` is numbers instead of spikes, for the operations.
         """
         layers = self.layers
         if isinstance(self.neuron, ReLU):
@@ -243,11 +251,11 @@ class Feedforward:
             ends, spikes, operations = [], [], []
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
                 if x is None:
-                    current, reached = cast(Array, first)[None], n * arrivals(layers[0], constant_x[0], True)
+                    current, reached = cast(Array, first)[None], n * arrivals(layers[0], constant_x[0], analog)
                 else:
                     current = self.project(params, i, x, key, batch)
                     current = current.reshape(n, batch, *current.shape[1:])
-                    reached = jnp.sum(arrivals(layers[i], x).reshape(n, batch), axis=0)
+                    reached = jnp.sum(arrivals(layers[i], x, analog and i == 0).reshape(n, batch), axis=0)
                 operations.append(reached)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
                 state, out = self._evolve(neuron, state, current, n, dt, fires)

@@ -175,7 +175,7 @@ def keep_memory() -> None:
     quarter of the time of a gradient through 500 steps. The process stays as large as it once was.
     """
     trim_threshold, mmap_max = -1, -4  # mallopt(3): 2 GiB may be free; large blocks come from the heap as well
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(mmap_max, 0)
         mallopt(trim_threshold, 2**31 - 1)

@@ -58,10 +58,16 @@ def results_on(tmp_path, n_devices, *arguments):
 ALONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "run.grid=map"]
 
 
+@pytest.fixture(scope="module")
+def one_by_one(tmp_path_factory):
+    """The three trials of one cell, on one device."""
+    return results_on(tmp_path_factory.mktemp("one"), 1, *ALONE)
+
+
 @pytest.mark.slow
-def test_sharded_trials_that_do_not_divide(tmp_path):
+def test_sharded_trials_that_do_not_divide(tmp_path, one_by_one):
     """Three trials of one cell on two devices."""
-    one, two = results_on(tmp_path, 1, *ALONE), results_on(tmp_path, 2, *ALONE)
+    one, two = one_by_one, results_on(tmp_path, 2, *ALONE)
     assert len(one) == 3 and one == two
     assert len({json.dumps(record["neuron_labels"]) for record in one}) == 3
 
@@ -93,10 +99,9 @@ def test_a_batch_on_two_devices(tmp_path):
 
 
 @pytest.mark.slow
-def test_trials_at_once(tmp_path):
+def test_trials_at_once(tmp_path, one_by_one):
     """By vmap, up to rounding."""
-    one = results_on(tmp_path, 1, *ALONE)
-    at_once = results_on(tmp_path, 1, *ALONE[:2], "--set", "run.grid=vmap")
+    one, at_once = one_by_one, results_on(tmp_path, 1, *ALONE[:2], "--set", "run.grid=vmap")
     for a, b in zip(one, at_once, strict=True):
         assert abs(a["test_accuracy"] - b["test_accuracy"]) <= 2 / 24 and a["input_spikes"] == b["input_spikes"]
 
@@ -156,8 +161,8 @@ print(*returned, pages(), pages())
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it tells glibc")
 def test_freed_memory_is_kept():
     printed = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
-    *cleared, kept = map(int, printed.split())  # pages of 4 KiB that the system cleared in each of four calls
-    assert min(cleared) > 10_000 and kept < 100
+    *cleared, kept = map(int, printed.split())  # pages that the system cleared in each of four calls
+    assert 10 * kept < min(cleared)
 
 
 # --- the choice

@@ -53,9 +53,9 @@ class Answered(NamedTuple):
     price: list[prices.Price]  # of each sample
 
 
-@functools.partial(jax.jit, static_argnames="n_steps")
-def respond(network, params, x, n_steps):
-    return network.respond(params, x, n_steps, 1.0)
+@functools.partial(jax.jit, static_argnames=("n_steps", "analog"))
+def respond(network, params, x, n_steps, analog):
+    return network.respond(params, x, n_steps, 1.0, analog=analog)
 
 
 @jax.jit
@@ -84,9 +84,10 @@ def answered(case):
     else:
         n_steps, made = 1, [np.asarray(y)[None] for y in activations(network, params, x[0])]
     seen = [np.broadcast_to(x, (n_steps, *x.shape[1:])), *made[:-1]]
-    response = respond(network, params, x, n_steps)
+    analog = given != "spikes"
+    response = respond(network, params, x, n_steps, analog)
     price = [
-        prices.answering(network, [float(n) for n in operations], n_steps, analog=given != "spikes")
+        prices.answering(network, [float(n) for n in operations], n_steps, analog)
         for operations in zip(*response.operations, strict=True)
     ]
     return Answered(network, n_steps, seen, response, price)

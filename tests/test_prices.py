@@ -54,6 +54,15 @@ def test_what_is_pooled_counts_as_what_comes_out_but_for_spikes_in_a_mean(poolin
     np.testing.assert_array_equal(found, 10 * np.array(expected))
 
 
+@pytest.mark.parametrize(("analog", "expected"), [(False, 40.0), (True, 10.0)])
+def test_one_step_is_counted_as_many_are(analog, expected):
+    network = Feedforward(architecture="AP2-10", input_shape=(2, 2, 1))
+    params = network.init(jax.random.key(0))
+    for n_steps in (1, 2):  # the second is empty
+        x = jnp.zeros((n_steps, 1, 2, 2, 1)).at[0].set(1.0)
+        assert float(network.respond(params, x, n_steps, 1.0, analog=analog).operations[0][0]) == expected
+
+
 def test_spikes_whose_maxima_are_averaged_count_once_in_each_maximum():
     x = jnp.zeros((1, 4, 4, 1)).at[0, :3, 0].set(1.0)
     pooling = (("MP", 2), ("AP", 2))

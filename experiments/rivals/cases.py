@@ -3,6 +3,7 @@
 import dataclasses
 
 ALONE = "alone"  # what a grid is compared with: its trials one after the other on one core, times the cores
+BY_GRADIENTS = ("layer", "training", "memory")  # kinds of cases
 PLAIN = "plain"  # what chunks are compared with: jax.lax.scan over the steps of the whole network, nothing recomputed
 
 
@@ -40,7 +41,7 @@ class Case:
     @property
     def by_gradients(self) -> bool:
         """Whether it is a gradient that is measured, not plasticity."""
-        return self.kind in ("layer", "training", "memory")
+        return self.kind in BY_GRADIENTS
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -66,10 +66,11 @@ def _ask(
         real = labels >= 0
         key = jax.random.fold_in(t.inputs.key(TEST), number)
         x = gradient.shown(t, key, pixels)
-        response = t.network.respond(params, x, t.inputs.n_steps, t.inputs.dt)
+        analog = gradient.is_analog(t.inputs.encoder)
+        response = t.network.respond(params, x, t.inputs.n_steps, t.inputs.dt, analog=analog)
         answers = jnp.argmax(jnp.cumsum(response.output, axis=0), axis=-1)
         right = jnp.sum((answers == labels) & real, axis=1)
-        seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (t.inputs.n_steps // len(x))
+        seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (len(response.output) // len(x))
         counts = jnp.stack([jnp.sum(n * real) for n in (seen, *response.spikes, *response.operations)])
         return answers[-1], right, counts
 

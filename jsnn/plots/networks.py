@@ -34,6 +34,8 @@ def receptive_fields(
     """
     fields, labels, (height, width) = np.asarray(weights, float), np.asarray(assignments, int), shape
     gap = 2
+    if most < 1:
+        raise InputError(f"most = {most}: it should be at least 1")
     if not labels.size or fields.shape != (height * width, labels.size) or labels.ndim != 1:
         raise InputError(f"shapes {fields.shape}, {labels.shape}: expected ({height * width}, n) and (n,)")
     ranks = np.where(labels < 0, labels.max() + 1, labels) * by_label
@@ -59,7 +61,7 @@ def receptive_fields(
     axes.set_axis_off()
     colour_bar(figure, axes, norm, f"weight ({unit})", 0.75 * side * n_rows / n_columns, fields.max())
     some = f" ({n} of them here)" if n < labels.size else ""
-    return titled(figure, f"{labels.size} receptive field{'s' * (n > 1)}{some}, {(labels < 0).sum()} silent")
+    return titled(figure, f"{labels.size} receptive field{'s' * (labels.size > 1)}{some}, {(labels < 0).sum()} silent")
 
 
 @mpl.rc_context(STYLE)
