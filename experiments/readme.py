@@ -221,7 +221,8 @@ def against_paper(run: Path, records: Records) -> str:
 
 # Runs of networks that were trained by gradients.
 GRADIENTS = tuple(
-    f"gradient_{run}" for run in ("ann", "conversion", "fully_connected", "inputs", "eprop", "nmnist", "nmnist_frames")
+    f"gradient_{run}"
+    for run in ("ann", "conversion", "fully_connected", "inputs", "eprop", "nmnist", "nmnist_frames", "saccades")
 )
 
 
