@@ -31,7 +31,7 @@ def main() -> None:
     from rich.progress import Progress
     from rich.table import Table
 
-    from jsnn import data, evaluation, readout, runs, study
+    from jsnn import data, evaluation, plots, readout, runs, study
     from jsnn.gradient import GradientTrial
     from jsnn.lanes import gradient
 
@@ -53,8 +53,11 @@ def main() -> None:
     title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
     title += "" if all(has_labels) else f", labels from {n_assign} training images"
     table = Table(title=title, title_justify="left", caption="accuracy, %", caption_justify="left")
-    for heading in ("encoder", "neuron", "rule", "seed", *(name.replace("_", " ") for name in readouts)):
-        table.add_column(heading, justify="right" if heading not in ("encoder", "neuron", "rule") else "left")
+    numbers = list(dict.fromkeys(path for e in cfg.entries for path in e.overrides if path != "run.seed"))
+    for heading in ("encoder", "neuron", "rule"):
+        table.add_column(heading)
+    for heading in (*map(plots.word, numbers), "seed", *(name.replace("_", " ") for name in readouts)):
+        table.add_column(heading, justify="right")
     with Progress(transient=True) as progress:
         task = progress.add_task("presentations", total=total)
 
@@ -72,8 +75,9 @@ def main() -> None:
                 for i, accuracy in zip(cell.index, found, strict=True):
                     entry = cfg.entries[i]
                     accuracies = (percent(accuracy.get(name)) for name in readouts)
+                    own = [str(entry.overrides.get(path, "")) for path in numbers]
                     seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
-                    table.add_row(entry.encoder, entry.neuron, entry.rule, seed, *accuracies)
+                    table.add_row(entry.encoder, entry.neuron, entry.rule, *own, seed, *accuracies)
     Console().print(table)
 
 
