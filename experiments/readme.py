@@ -194,6 +194,7 @@ def sizes(run: Path, records: Records) -> str:
     return rows(header, body)
 
 
+MEANS = (("output_spikes", ".1f"), ("theta_mean", ".3g"))
 LARGEST = ("diehl_cook_largest", "largest_simplified")
 PAPER = {100: (82.9, 40_000), 400: (87.0, 180_000), 1600: (91.9, 420_000), 6400: (95.0, 900_000)}
 
@@ -213,10 +214,12 @@ def against_paper(run: Path, records: Records) -> str:
                 [network, str(n), *(f"{number:,}" for number in PAPER[n])]
                 + [points([r["test_accuracy"] for r in trials]), f"{trials[0]['n_train']:,}", str(len(trials))]
                 + [points([r["readouts"]["naive_bayes"] for r in trials]), points(prototypes) if prototypes else "–"]
-                + [f"{np.mean([r['output_spikes'] for r in trials]):.1f}"]
+                + [f"{np.mean([r[what] for r in trials]):{form}}" for what, form in MEANS]
             )
     header = ["network", "neurons", "paper, %", "paper's presentations", "here, %", "presentations here", "seeds"]
-    return rows([*header, "naive bayes, %", "k-means (60,000 images), %", "output spikes an image"], body)
+    return rows(
+        [*header, "naive bayes, %", "k-means (60,000 images), %", "output spikes an image", "mean theta, mV"], body
+    )
 
 
 # Runs of networks that were trained by gradients.

@@ -114,7 +114,7 @@ def arrivals(layer: Projection, x: Array, analog: bool = False) -> Array:
     What is `analog` is pooled first. Of spikes, those in one mean are additions each, a maximum is one.
     """
     kinds = [kind for kind, _ in layer.pooling]
-    first = len(kinds) if analog else len(kinds) - [*kinds[::-1], "MP"].index("MP")
+    first = len(kinds) if analog else max((i for i, kind in enumerate(kinds, 1) if kind == "MP"), default=0)
     x = pooled(x, layer.pooling[:first])
     n = fan_out(dataclasses.replace(layer, pooling=layer.pooling[first:]), x.shape[1:])
     return jnp.sum(jnp.where(x != 0, n, 0.0), axis=tuple(range(1, x.ndim)))

@@ -136,10 +136,15 @@ def swept_curves(records: Sequence[Record]) -> Figure:
     for (label, found), (dash, colour) in zip(curves.items(), styles, strict=False):
         _curve(axes, found, label, color=colour, linestyle=dash)
     axes.set(xlabel="presentations", ylabel="training accuracy (%)", ylim=(0, 100), xlim=(0, None))
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+    axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="y")
     axes.legend(fontsize=8, loc="lower right")
     return titled(figure, f"Learning curves over {word(x)}", _facts(spiking))
+
+
+def _thousands(x: float, _: object) -> str:
+    """A tick of presentations."""
+    return f"{x / 1000:g}k" if x >= 1000 else f"{x:g}"
 
 
 def _swept(records: Sequence[Record], x: str | None) -> tuple[list[Record], str, list[str]]:
@@ -221,7 +226,7 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
         axes.tick_params(labelbottom=lowest)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+        axes.xaxis.set_major_formatter(_thousands)
     none: Any = {"linestyle": "none"}
     keys = [("$\\bf{neuron}$", none)] + [(_label(n), {"color": colours[n]}) for n in neurons]
     keys += [("", none), ("$\\bf{rule}$", none)]
