@@ -23,8 +23,7 @@ import numpy as np
 from jax import Array
 from pydantic import Strict
 
-from jsnn import surrogate
-from jsnn.convolution import of_flax
+from jsnn import products, surrogate
 from jsnn.errors import InputError
 from jsnn.neurons import NEURONS
 from jsnn.neurons.membrane import KEPT
@@ -50,13 +49,11 @@ class Projection(nn.Module):
         """Currents [n, height, width, size] or [n, size] of inputs [n, height, width, channels] or [n, inputs]."""
         x = pooled(x, self.pooling)
         init = nn.initializers.variance_scaling(self.gain**2, "fan_in", "truncated_normal")
+        known = {"use_bias": self.bias, "kernel_init": init, "param_dtype": float}
         if self.kernel:
             across = (self.kernel, self.kernel)
-            conv = nn.Conv(
-                self.size, across, use_bias=self.bias, kernel_init=init, param_dtype=float, conv_general_dilated=of_flax
-            )
-            return conv(x)
-        return nn.Dense(self.size, use_bias=self.bias, kernel_init=init, param_dtype=float)(x.reshape(len(x), -1))
+            return nn.Conv(self.size, across, conv_general_dilated=products.convolution, **known)(x)
+        return nn.Dense(self.size, dot_general=products.dense, **known)(x.reshape(len(x), -1))
 
 
 def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple[Projection, ...]:

@@ -174,9 +174,12 @@ def keep_memory() -> None:
     On a CPU each call of a compiled program allots its arrays anew, and the system would clear every page of them: a
     quarter of the time of a gradient through 500 steps. The process stays as large as it once was.
     """
-    trim_threshold, mmap_max = -1, -4  # mallopt(3): 2 GiB may be free; large blocks come from the heap as well
+    # mallopt(3): 2 GiB may be free; large blocks come from the heap as well; the heaps of threads, which are always
+    # given back, are not used. An arena there is already stays, so this has to come before JAX's first computation.
+    trim_threshold, mmap_max, arena_max = -1, -4, -8
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
+        mallopt(arena_max, 1)
         mallopt(mmap_max, 0)
         mallopt(trim_threshold, 2**31 - 1)
 

@@ -11,7 +11,7 @@ MODELS = ("encoders", "neurons", "rules", "synapses")
 # Each layer may import from those above it in this list, and from itself in one direction.
 LAYERS = (
     ("jsnn", "errors", "pytree", "ranges"),
-    ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "convolution", "data", "grid"),
+    ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "products", "data", "grid"),
     MODELS,
     ("inhibition",),
     ("network", "feedforward", "losses"),

@@ -1,22 +1,33 @@
-"""The convolution and its gradients are those of XLA."""
+"""Products and their gradients are those of XLA."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import convolution
-from jsnn.convolution import convolve
+from jsnn import products
+from jsnn.products import convolve, multiply
 
 
 def native(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def test_dense_product_and_gradients():
+    with jax.enable_x64(True):
+        x, weights, dy = (
+            jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(9, 4), (4, 3), (9, 3)])
+        )
+        y, gradients = jax.vjp(multiply, x, weights)
+        np.testing.assert_array_equal(y, x @ weights)
+        for one, other in zip(gradients(dy), (dy @ weights.T, x.T @ dy), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-14)
+
+
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("shape", [(6, 9, 7, 2), (1, 4, 4, 3)])
 def test_convolution_and_gradients(k, shape, monkeypatch):
-    monkeypatch.setattr(convolution, "PIXELS", 3 * 9 * 7)  # three images in a product
+    monkeypatch.setattr(products, "PIXELS", 3 * 9 * 7)  # three images in a product
     with jax.enable_x64(True):
         x = jax.random.normal(jax.random.key(0), shape)
         kernel = jax.random.normal(jax.random.key(1), (k, k, shape[-1], 5))
