@@ -225,6 +225,11 @@ class Console:
         if self.live is None:
             self.rich.print(f"{encoders}: {len(entries)} trials, {presentations} presentations")
 
+    def earlier(self, n: int) -> None:
+        """Move the bar of all; it has no part in the rate."""
+        task = self.bars.tasks[0]
+        self.bars.reset(self.whole, total=task.total, completed=int(task.completed) + n, rate="")
+
     def progress(self, n: int) -> None:
         """Move the bars; without a terminal, say a line every 20 seconds."""
         if INTERRUPTED.is_set():
@@ -238,9 +243,9 @@ class Console:
         if self.live is None and now - self.shown > 20:
             self.shown = now
             task = self.bars.tasks[0]
-            left = (task.total or 0) - self.done
-            seconds = left / max(self.done / (now - self.began), 1e-9)
-            self.rich.print(f"  {self.done}/{task.total:.0f} presentations, {rate}, about {seconds:.0f} s left")
+            done, total = int(task.completed), int(task.total or 0)
+            seconds = (total - done) / max(self.done / (now - self.began), 1e-9)
+            self.rich.print(f"  {done}/{total} presentations, {rate}, about {seconds:.0f} s left")
 
     def interim(self, entry: Any, seen: int, measured: dict[str, float]) -> None:
         """Grey number in the table; what else was measured beside the bar; all of it in TensorBoard's log."""

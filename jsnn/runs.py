@@ -243,6 +243,7 @@ def run(
         if len(written) >= n_done:
             if checkpoint.steps(lane_directory(out, number)):  # a damaged last state is made again
                 _train_lane(job, number, lane, entries)
+            observer.earlier(len(entries) * (schedule.n_train * schedule.epochs + schedule.n_answers))
             for line in written[n_done - len(entries) : n_done]:
                 observer.finished(line)
             continue
@@ -296,6 +297,7 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
     began, compiled_before = time.perf_counter(), job.compiled.seconds
     total = schedule.n_train * schedule.epochs
     done = min(total, state.window * -(-schedule.n_train // schedule.windows))
+    job.observer.earlier(len(entries) * done)
     job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_answers))
     state = _train_lane(job, number, lane, entries, state)
     answers = kind_of(lane).answers(job, lane, state)

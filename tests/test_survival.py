@@ -65,10 +65,13 @@ class Watcher:
     """An observer that counts presentations, keeps warnings, and may stop the run."""
 
     def __init__(self, stop_at=None):
-        self.presentations, self.warnings, self.stop_at = 0, [], stop_at
+        self.presentations, self.before, self.warnings, self.stop_at = 0, 0, [], stop_at
 
     def lane(self, number, entries, presentations):
         pass
+
+    def earlier(self, n):
+        self.before += n
 
     def progress(self, n):
         if self.stop_at is not None and self.presentations >= self.stop_at:
@@ -315,13 +318,15 @@ def test_resume_does_only_the_rest(settings, reference, at_window, tmp_path, lan
     watcher = go_on(settings, at_window(lane, window, tmp_path / "out"), reference)
     whole = WINDOWS * WINDOW + ANSWER
     assert watcher.presentations == (LANES - lane) * whole - window * WINDOW
+    assert watcher.before == LANES * whole - watcher.presentations
     assert watcher.warnings == []
 
 
 def test_resuming_a_finished_run_changes_nothing(settings, reference, tmp_path):
     out = Path(shutil.copytree(reference.out, tmp_path / "out"))
     before = files(out)
-    assert go_on(settings, out, reference).presentations == 0
+    watcher = go_on(settings, out, reference)
+    assert watcher.presentations == 0 and watcher.before == LANES * (WINDOWS * WINDOW + ANSWER)
     assert files(out) == before
 
 

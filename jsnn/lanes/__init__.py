@@ -21,6 +21,10 @@ class Observer(Protocol):
         """A lane begins: its trials, and how many presentations are still to come."""
         ...
 
+    def earlier(self, n: int) -> None:
+        """`n` presentations were done before this process began."""
+        ...
+
     def progress(self, n: int) -> None:
         """`n` more presentations are done."""
         ...
