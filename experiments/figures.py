@@ -59,7 +59,9 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
 
 
 def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
-    """The first test image, shown to the frozen network; the neuron that answers most is traced."""
+    """The first test image, shown to the frozen network as bright as it needs it; the neuron that answers most is
+    traced.
+    """
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -69,19 +71,33 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
     from jsnn.simulate import dense
 
     images = jnp.asarray(dataset.test_images[:1])
-    inputs = trial.inputs
+    inputs, network = trial.inputs, trial.network
     n_active = trials.most_active(dataset.test_images[:1])
-    index = np.zeros((1, 1), np.int32)
-    rasters = jax.jit(trials.encode, static_argnums=(1, 5))(inputs, trials.TEST, images, index, 0, n_active)
-    raster = dense.spread(rasters.spikes[0], rasters.active[0], trial.network.n_input)
-    key = inputs.key(trials.TEST + trials.NETWORK)
-    counts, recording = jax.jit(dense.respond)(trial.network.asked(), learned, raster, inputs.dt, key)
-    neuron = int(np.argmax(counts[0]))
-    threshold = float(trial.network.neuron.v_threshold + learned.theta[neuron])
+    key, first = inputs.key(trials.TEST + trials.NETWORK), jnp.zeros((1, 1), int)
+
+    @jax.jit
+    def shown(inputs, network, learned):
+        rasters = trials.encode(inputs, trials.TEST, images, first, first, n_active)
+
+        def present(state, spikes):
+            raster = dense.spread(spikes[None], rasters.active[0], network.n_input)
+            counts, recording = dense.respond(network.asked(), learned, raster, inputs.dt, key)
+            return (state[0] + 1, raster, recording), counts
+
+        spikes, times = rasters.spikes[0, 0], jnp.zeros((), int)
+        empty = jax.eval_shape(lambda: present((times,), spikes)[0])
+        state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), empty)
+        of_image = jax.random.fold_in(inputs.key(trials.TEST), 0)
+        return trials.until_answered(inputs, of_image, rasters.pixels[0, 0], spikes, present, state)
+
+    (times, raster, recording), counts = shown(inputs, network, learned)
+    neuron, label = int(np.argmax(counts[0])), str(dataset.test_labels[0])
+    if times > 1:
+        label += f", {1 + float(inputs.again.brighter) * (int(times) - 1):g} times as bright"
+    threshold = float(network.neuron.v_threshold + learned.theta[neuron])
     return plots.presentation(
-        raster[:, 0], recording.spikes[:, 0], recording.v[:, 0, neuron], threshold, neuron, float(inputs.dt),
-        int(dataset.test_labels[0]),
-    )  # fmt: skip
+        raster[:, 0], recording.spikes[:, 0], recording.v[:, 0, neuron], threshold, neuron, float(inputs.dt), label
+    )
 
 
 def main() -> None:

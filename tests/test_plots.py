@@ -242,6 +242,11 @@ def test_curves_are_the_records():
     ]
 
 
+def test_rules_of_one_neuron_have_colours():
+    (axes,) = panels(drawn(plots.learning_curves([record(("poisson", "lif", rule)) for rule in RULES])))
+    assert len({line.get_color() for label, line in lines(axes).items() if label != "chance"}) == len(RULES)
+
+
 def test_legend_lies_beside_the_panels():
     for records in (
         matrix(),

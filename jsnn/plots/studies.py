@@ -69,7 +69,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
             cells = [[(encoder, neuron, rule) for rule in rules] for neuron in neurons]
             heat(axes, [[_summary(sources[name].get(cell, ())) for cell in row] for row in cells])
             axes.set_title(_label(encoder))
-            axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(_label(rule), 10) for rule in rules])
+            axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(_label(rule), 11) for rule in rules])
             axes.set_yticks(np.arange(len(neurons)) + 0.5, map(_label, neurons))
             axes.tick_params(labelleft=encoder == chunk[0])
         if published:
@@ -196,7 +196,8 @@ def tuning(records: Sequence[Record]) -> Figure:
 
 @mpl.rc_context(STYLE)
 def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
-    """Training accuracy (%) against presentations: a panel for each encoder, colour = neuron, line = rule.
+    """Training accuracy (%) against presentations: a panel for each encoder, colour = neuron, line = rule; rules have
+    colours too where there is one neuron.
 
     A point is the accuracy on the window of training images just presented, labels from the window before.
     Several seeds: their mean, and a band of its 95 % interval. `chance` (0-1) is marked; the ANN is in every panel.
@@ -208,6 +209,8 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
     encoders, neurons, rules, ann = _axes_of(list(cells))
     colours = dict(zip(_ordered([*NEURONS, *neurons], NEURONS), itertools.cycle(COLOURS), strict=False))
     dashes = dict(zip(_ordered([*RULES, *rules], RULES), itertools.cycle(DASHES), strict=False))
+    alone = len(neurons) == 1 < len(rules)
+    own = dict(zip(rules, itertools.cycle(COLOURS), strict=False)) if alone else dict.fromkeys(rules, INK)
     n_columns, n_rows = min(PER_ROW, len(encoders)), math.ceil(len(encoders) / PER_ROW)
     figure = Figure(figsize=(2.4 + max(2.9 * n_columns, 3.6), 1.1 + 2.9 * n_rows), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
@@ -220,7 +223,9 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
             if ann and cell == ANN:
                 _curve(axes, curves, "ANN", color=ACCENT, linewidth=2.2)
             elif cell[0] == encoder:
-                _curve(axes, curves, " ".join(cell), color=colours[cell[1]], linestyle=dashes[cell[2]])
+                _, neuron, rule = cell
+                colour = own[rule] if alone else colours[neuron]
+                _curve(axes, curves, " ".join(cell), color=colour, linestyle=dashes[rule])
         axes.set(title=_label(encoder), ylim=(0, 100), xlim=(0, None), xlabel="presentations" * lowest)
         axes.set_ylabel("training accuracy (%)" if i % n_columns == 0 else "")
         axes.tick_params(labelbottom=lowest)
@@ -228,9 +233,9 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.xaxis.set_major_formatter(_thousands)
     none: Any = {"linestyle": "none"}
-    keys = [("$\\bf{neuron}$", none)] + [(_label(n), {"color": colours[n]}) for n in neurons]
+    keys = [("$\\bf{neuron}$", none)] + [(_label(n), {"color": INK if alone else colours[n]}) for n in neurons]
     keys += [("", none), ("$\\bf{rule}$", none)]
-    keys += [(textwrap.fill(_label(r), 16), {"color": INK, "linestyle": dashes[r]}) for r in rules]
+    keys += [(textwrap.fill(_label(r), 16), {"color": own[r], "linestyle": dashes[r]}) for r in rules]
     keys += [("", none)] + [("ANN", {"color": ACCENT})] * ann + [(f"chance ({100 * chance:g} %)", CHANCE)]
     handles = [lines.Line2D([], [], label=text, **style) for text, style in keys]
     figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
