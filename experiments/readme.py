@@ -195,6 +195,7 @@ def sizes(run: Path, records: Records) -> str:
 
 
 MEANS = (("output_spikes", ".1f"), ("theta_mean", ".3g"))
+BY_RULE = ("all_activity", "proportion_weighting", "naive_bayes", "linear")
 LARGEST = ("diehl_cook_largest", "largest_simplified")
 PAPER = {100: (82.9, 40_000), 400: (87.0, 180_000), 1600: (91.9, 420_000), 6400: (95.0, 900_000)}
 
@@ -220,6 +221,21 @@ def against_paper(run: Path, records: Records) -> str:
     return rows(
         [*header, "naive bayes, %", "k-means (60,000 images), %", "output spikes an image", "mean theta, mV"], body
     )
+
+
+def by_their_rules(run: Path, records: Records) -> str:
+    """Diehl & Cook's four rules at two sizes of their network, a run each."""
+    body = []
+    for lines in (records, results.read(run.parent / f"{run.name}_400" / "results.jsonl")):
+        for (_, _, rule), trials in results.by_cell(lines).items():
+            one = trials[0]
+            body.append(
+                [str(one["n_neurons"]), name(rule), f"{one['n_train']:,}", str(len(trials))]
+                + [points([r["readouts"][kind] for r in trials]) for kind in BY_RULE]
+                + [f"{np.mean([r[what] for r in trials]):{form}}" for what, form in MEANS]
+            )
+    header = ["neurons", "rule", "presentations", "seeds", *(f"{kind.replace('_', ' ')}, %" for kind in BY_RULE)]
+    return rows([*header, "output spikes an image", "mean theta, mV"], body)
 
 
 # Runs of networks that were trained by gradients.
@@ -356,6 +372,7 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "tuning": ("tuning", tuned),
     "fashion": ("fashion", readouts),
     "diehl_cook": ("diehl_cook_sizes", against_paper),
+    "diehl_cook_rules": ("diehl_cook_published", by_their_rules),
     "brian2": ("brian2", simulators),
     "gradients": ("gradient_fully_connected", by_gradients),
     "matrix": ("excerpt", matrix),
