@@ -27,6 +27,7 @@ def main() -> None:
     prepare_jax()
     import dataclasses
 
+    from rich import box
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
@@ -52,9 +53,12 @@ def main() -> None:
     total = len(cfg.entries) * (schedule.n_assign + schedule.n_test)
     title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
     title += "" if all(has_labels) else f", labels from {n_assign} training images"
-    table = Table(title=title, title_justify="left", caption="accuracy, %", caption_justify="left")
+    axes = [axis for axis in ("encoder", "neuron", "rule") if len({getattr(e, axis) for e in cfg.entries}) > 1]
+    same = [getattr(cfg.entries[0], axis) for axis in ("encoder", "neuron", "rule") if axis not in axes]
+    caption = "; ".join(["accuracy, %", *([" x ".join(same)] if same else [])])
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
     numbers = list(dict.fromkeys(path for e in cfg.entries for path in e.overrides if path != "run.seed"))
-    for heading in ("encoder", "neuron", "rule"):
+    for heading in axes:
         table.add_column(heading)
     for heading in (*map(plots.word, numbers), "seed", *(name.replace("_", " ") for name in readouts)):
         table.add_column(heading, justify="right")
@@ -77,7 +81,7 @@ def main() -> None:
                     accuracies = (percent(accuracy.get(name)) for name in readouts)
                     own = [str(entry.overrides.get(path, "")) for path in numbers]
                     seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
-                    table.add_row(entry.encoder, entry.neuron, entry.rule, *own, seed, *accuracies)
+                    table.add_row(*(getattr(entry, axis) for axis in axes), *own, seed, *accuracies)
     Console().print(table)
 
 
