@@ -241,7 +241,17 @@ def by_their_rules(run: Path, records: Records) -> str:
 # Runs of networks that were trained by gradients.
 GRADIENTS = tuple(
     f"gradient_{run}"
-    for run in ("ann", "conversion", "fully_connected", "inputs", "eprop", "nmnist", "nmnist_frames", "saccades")
+    for run in (
+        "ann",
+        "conversion",
+        "fully_connected",
+        "convolutional",
+        "inputs",
+        "eprop",
+        "nmnist",
+        "nmnist_frames",
+        "saccades",
+    )
 )
 
 
