@@ -323,12 +323,11 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     out = arguments.out or Path("checkpoints") / cfg.study
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
-    each = schedule.n_train * schedule.epochs + schedule.n_answers
     title = (
         f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
     )
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
-    total = each * len(cfg.entries)
+    total = schedule.n_presentations * len(cfg.entries)
     with Console(cfg.entries, title, total, quiet=not grid.is_first(), open_log=open_log) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)

@@ -32,7 +32,7 @@ def main() -> None:
     from rich.progress import Progress
     from rich.table import Table
 
-    from jsnn import data, evaluation, plots, readout, runs, study
+    from jsnn import config, data, evaluation, plots, readout, runs, study
     from jsnn.gradient import GradientTrial
     from jsnn.lanes import gradient
 
@@ -53,8 +53,8 @@ def main() -> None:
     total = len(cfg.entries) * (schedule.n_assign + schedule.n_test)
     title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
     title += "" if all(has_labels) else f", labels from {n_assign} training images"
-    axes = [axis for axis in ("encoder", "neuron", "rule") if len({getattr(e, axis) for e in cfg.entries}) > 1]
-    same = [getattr(cfg.entries[0], axis) for axis in ("encoder", "neuron", "rule") if axis not in axes]
+    axes = [axis for axis in config.AXES if len({getattr(e, axis) for e in cfg.entries}) > 1]
+    same = [getattr(cfg.entries[0], axis) for axis in config.AXES if axis not in axes]
     caption = "; ".join(["accuracy, %", *([" x ".join(same)] if same else [])])
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
     numbers = list(dict.fromkeys(path for e in cfg.entries for path in e.overrides if path != "run.seed"))

@@ -243,7 +243,7 @@ def run(
         if len(written) >= n_done:
             if checkpoint.steps(lane_directory(out, number)):  # a damaged last state is made again
                 _train_lane(job, number, lane, entries)
-            observer.earlier(len(entries) * (schedule.n_train * schedule.epochs + schedule.n_answers))
+            observer.earlier(len(entries) * schedule.n_presentations)
             for line in written[n_done - len(entries) : n_done]:
                 observer.finished(line)
             continue

@@ -69,6 +69,11 @@ class Schedule:
         """Presentations that a frozen network answers."""
         return self.n_assign + self.n_test * self.test_passes
 
+    @property
+    def n_presentations(self) -> int:
+        """All of a trial."""
+        return self.n_train * self.epochs + self.n_answers
+
 
 PRESENTATIONS = Rasters(active=1, spikes=1, pixels=1)  # type: ignore[arg-type]  # the axes along which they lie
 EVENT, SPARSE, DENSE = Event(piece=25, many=128), Sparse(), Dense()
