@@ -23,10 +23,10 @@ import numpy as np
 from jax import Array
 from pydantic import Strict
 
-from jsnn import products, surrogate
+from jsnn import products
 from jsnn.errors import InputError
+from jsnn.evolution import Dynamics, evolve
 from jsnn.neurons import NEURONS
-from jsnn.neurons.membrane import KEPT
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive, Probability
 from jsnn.surrogate import ArcTan, Surrogate
@@ -255,7 +255,10 @@ class Feedforward:
                     reached = jnp.sum(arrivals(layers[i], x, analog and i == 0).reshape(n, batch), axis=0)
                 operations.append(reached)
                 fires = i < len(neurons) - 1 or self.readout == "rate"
-                state, out = self._evolve(neuron, state, current, n, dt, fires)
+                dynamics = Dynamics(
+                    neuron=neuron, surrogate=self.surrogate, dt=dt, fires=fires, detach_reset=self.detach_reset
+                )
+                state, out = cast(tuple[State, Array], evolve(dynamics, state, current, n))
                 ends.append(state)
                 if fires:
                     spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))
@@ -289,21 +292,3 @@ class Feedforward:
             kept = jnp.tile(kept, (len(x) // batch, *[1] * (x.ndim - 1)))
             x = jnp.where(kept, x / (1.0 - self.dropout), 0.0)
         return cast(Array, layer.apply({"params": params["synapses"][i]}, x))
-
-    def _evolve(
-        self, neuron: Neuron, state: State, current: Array, n_steps: int, dt: Array | float, fires: bool
-    ) -> tuple[State, Array]:
-        """All steps of a layer: its state at the end; its spikes of each step, or potentials if it does not fire."""
-        constant = len(current) == 1
-
-        def step(state, here):
-            state, excess = neuron.integrate(state, current[0] if constant else here, jnp.zeros(()), dt, ())
-            if not fires:
-                return state, state.v
-            spikes = surrogate.spike(excess, self.surrogate)
-            return neuron.fire(state, jax.lax.stop_gradient(spikes) if self.detach_reset else spikes), spikes
-
-        # Of each step only the potential is kept for the backward pass: all else is a few operations on it.
-        policy = jax.checkpoint_policies.save_only_these_names(KEPT)
-        body = jax.checkpoint(step, prevent_cse=False, policy=policy)
-        return jax.lax.scan(body, state, None if constant else current, length=n_steps)

@@ -13,7 +13,7 @@ LAYERS = (
     ("jsnn", "errors", "pytree", "ranges"),
     ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "products", "data", "grid"),
     MODELS,
-    ("inhibition",),
+    ("inhibition", "evolution"),
     ("network", "feedforward", "losses"),
     ("simulate", "readout", "statistics"),
     ("learners",),

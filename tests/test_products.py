@@ -13,15 +13,15 @@ def native(x, kernel):
     return jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def test_dense_product_and_gradients():
+@pytest.mark.parametrize(("n_in", "n_out"), [(4, 3), (24, 2)])  # x^T is written out, or dy^T
+def test_dense_product_and_gradients(n_in, n_out):
+    shapes = (90, n_in), (n_in, n_out), (90, n_out)
     with jax.enable_x64(True):
-        x, weights, dy = (
-            jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(9, 4), (4, 3), (9, 3)])
-        )
+        x, weights, dy = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate(shapes))
         y, gradients = jax.vjp(multiply, x, weights)
         np.testing.assert_array_equal(y, x @ weights)
         for one, other in zip(gradients(dy), (dy @ weights.T, x.T @ dy), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-14)
+            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])

@@ -1,13 +1,13 @@
 """e-prop: learning by what each synapse can know."""
 
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jsnn import surrogate
+from jsnn.evolution import Dynamics, run
 from jsnn.feedforward import Feedforward, Lesson, Measured, Params, Response
 from jsnn.learners.optimiser import Optimiser
 from jsnn.pytree import node, static
@@ -78,16 +78,10 @@ def _layer(
     network: Feedforward, neuron: Neuron, current: Array, n_steps: int, dt: Array | float, i: int
 ) -> tuple[Array, Array]:
     """Spikes of each step and the surrogate's slopes; potentials and none of layer `i` if it is the output."""
-    constant, last = len(current) == 1, i == len(network.layers) - 1
-
-    def step(state: Any, here: Array | None) -> tuple[Any, tuple[Array, Array]]:
-        state, excess = neuron.integrate(state, current[0] if here is None else here, jnp.zeros(()), dt, ())
-        if last:
-            return state, (state.v, jnp.zeros(()))
-        spikes = surrogate.spike(excess, network.surrogate)
-        return neuron.fire(state, spikes), (spikes, network.surrogate.slope(excess))
-
-    return jax.lax.scan(step, neuron.init(current.shape[1:]), None if constant else current, length=n_steps)[1]
+    fires = i < len(network.layers) - 1
+    dynamics = Dynamics(neuron=neuron, surrogate=network.surrogate, dt=dt, fires=fires)
+    states, _, seen = run(dynamics, neuron.init(current.shape[1:]), current, n_steps)
+    return seen, network.surrogate.slope(dynamics.excess(states.v)) if fires else jnp.zeros(n_steps)
 
 
 def _from_later(x: Array, kept: Array) -> Array:

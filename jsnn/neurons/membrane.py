@@ -3,10 +3,8 @@
 import dataclasses
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.ad_checkpoint import checkpoint_name
 
 from jsnn import surrogate
 from jsnn.pytree import node
@@ -22,23 +20,9 @@ class Membrane:
     refractory: Array | None  # ms left; None: a neuron without refractory period
 
 
-KEPT = "potential"  # what a gradient keeps of each step (see `floored`)
-
-
-@jax.custom_jvp
-def floored(v: Array, v_floor: Array | float) -> Array:
-    """The potential at the end of a step's integration, not below `v_floor`.
-
-    Its derivative is found from it alone, and it has a name: a gradient keeps this one array of a step, and computes
-    all else that it needs from it (`jsnn.feedforward`).
-    """
-    return checkpoint_name(jnp.maximum(v, v_floor), KEPT)
-
-
-@floored.defjvp
-def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    v = checkpoint_name(jnp.maximum(*primals), KEPT)
-    return v, jnp.where(v > primals[1], tangents[0], tangents[1])
+def floored(v: Array, v_floor: Array | float | None) -> Array:
+    """The potential at the end of a step's integration, not below `v_floor`; None: there is no floor."""
+    return v if v_floor is None else jnp.maximum(v, v_floor)
 
 
 def at(potential: Array | float, shape: tuple[int, ...], refractory: Array | float | None) -> Membrane:
