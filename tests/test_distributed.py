@@ -21,6 +21,7 @@ n_test = 24
 [run]
 n_steps = 20
 dt = 5.0
+engine = "dense"
 curve_points = 8
 checkpoint_seconds = 0.0
 [network]

@@ -29,7 +29,7 @@ n_test = 24
 [run]
 n_steps = 20
 dt = 5.0
-engine = "event"
+engine = "dense"
 curve_points = 2
 [matrix]
 neuron = ["adaptive_lif", "if"]
@@ -79,7 +79,7 @@ def test_cells_with_devices_of_their_own(tmp_path):
     assert len(one) == 6 and one == two
 
 
-ONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "sweep.run.seed=[0]"]
+ONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "sweep.run.seed=[0]", "--set", "run.engine=sparse"]
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_one_trial_on_two_devices(tmp_path):
 @pytest.mark.slow
 def test_a_batch_on_two_devices(tmp_path):
     """They share the presentations of each batch: the same up to rounding."""
-    batched = [*ONE, "--set", "run.batch_size=8", "--set", "network.lockstep=false"]
+    batched = [*ONE[:4], "--set", "run.batch_size=8", "--set", "network.lockstep=false", "--set", "run.engine=event"]
     (one,), (two,) = results_on(tmp_path, 1, *batched), results_on(tmp_path, 2, *batched)
     assert one["output_spikes"] > 1 and one["output_spikes"] == pytest.approx(two["output_spikes"], rel=0.1)
     assert one["input_spikes"] == two["input_spikes"] and one["neuron_labels"] == two["neuron_labels"]
