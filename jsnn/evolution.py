@@ -2,41 +2,40 @@
 
     V(t) = max(A[R(V(t-1), z(t-1))] + I(t), V_floor),    z(t) = theta(V(t) - V_threshold)
 
-R is the reset (`fire`), A what a step leaves of a potential (`integrate` without a current); I counts where a neuron is
-not refractory. The gradient of a loss, from the last step to the first (STBP, Wu et al. 2018, eqs 15 to 18, for any
-reset, and any surrogate psi of theta's derivative):
+R is the reset (`fire`), A what a step leaves of a potential (`coast`); I counts where a neuron is
+not refractory. The gradient of a loss, from the last step to the first (STBP, Wu et al. 2018, for any reset, and any
+surrogate psi of theta's derivative):
 
     dV(t) = dz(t) psi + A'[dR/dV + dR/dz psi] dV(t+1) where V(t) > V_floor, else 0,    dI(t) = dV(t)
 
-These loops are limited by the bytes they move. All that a gradient needs is found from the potentials alone: so they
-are written over the currents, and their gradient over them, and beside the spikes nothing as large is allotted. And
-what a step finds is written down at the beginning of the next one: XLA would compute it twice otherwise, once to write
-it and once to go on.
+These loops are limited by the bytes they move. All that a gradient needs is found from the potentials (and, of neurons
+with a refractory period, from what is left of it): so they are written over the currents, and their gradient over
+them, and beside the spikes nothing as large is allotted, but for a current that is the same in every step. And what a
+step finds is written down at the beginning of the next one: XLA would compute it twice otherwise, once to write it and
+once to go on.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jsnn import surrogate
-from jsnn.neurons.membrane import Membrane
+from jsnn.neurons import IF, LIF
+from jsnn.neurons.membrane import Membrane, is_refractory
 from jsnn.pytree import node, static
 from jsnn.surrogate import Surrogate
-from jsnn.types import Coasting, Neuron
 
 
 @node
 class Dynamics:
-    """What happens in each step to neurons that add their currents as they are and whose threshold is fixed: IF and
-    LIF.
-    """
+    """What happens in each step to neurons that add their currents as they are; their thresholds do not adapt."""
 
-    neuron: Neuron
+    neuron: IF | LIF
     surrogate: Surrogate
     dt: Array | float  # ms
     fires: bool = static(default=True)  # or integrates only
@@ -62,9 +61,9 @@ def run(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tu
     """`n_steps` from `start`, with `current` [n_steps, ...], or [1, ...] for the same in every step.
 
     Returns the states before the spikes of each step [n_steps, ...], the one after the last step, and what is seen of
-    each step [n_steps, ...]. Raises TypeError for other neurons.
+    each step [n_steps, ...]. Raises TypeError for neurons other than IF and LIF.
     """
-    if not isinstance(dynamics.neuron, Coasting):
+    if not isinstance(dynamics.neuron, IF | LIF):
         found = type(dynamics.neuron).__name__
         raise TypeError(f"the neurons of a layer that has gradients should be IF or LIF, not {found}")
     constant = len(current) == 1
@@ -83,13 +82,18 @@ def run(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tu
     return states, end, seen
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def evolve(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[Membrane, Array]:
     """The state at the end, and what is seen of each step, as in `run`.
 
     It has a gradient with respect to the currents, the potential at the start and the numbers of the dynamics, but for
     those of the surrogate, the floor and the refractory period.
     """
+    dynamics = jax.tree.map(lambda x: jnp.asarray(x, start.v.dtype), dynamics)  # numbers may be Python's integers
+    return _evolve(dynamics, start, current, n_steps)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _evolve(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> Any:
     _, end, seen = run(dynamics, start, current, n_steps)
     return end, seen
 
@@ -113,11 +117,11 @@ def _backwards(n_steps: int, kept: Any, wanted: tuple[Membrane, Array]) -> tuple
             of_constant = of_constant + of_next_current
         here = Membrane(v=_read(v, t), refractory=_read(states.refractory, t))
         more, of_v = _pulled(_fire_and_go_on, dynamics, here, (of_v, _read(of_seen, t)))
-        return v, _above_floor(dynamics, here.v, of_v), of_constant, jax.tree.map(jnp.add, of_dynamics, more)
+        return v, _of_unfloored(dynamics, here.v, of_v), of_constant, jax.tree.map(jnp.add, of_dynamics, more)
 
     last = _read(states, n_steps - 1)
     of_dynamics, of_v = _pulled(_fire_and_end, dynamics, last, (of_end.v, of_seen[-1]))
-    carry = states.v, _above_floor(dynamics, last.v, of_v), jnp.zeros_like(of_v), of_dynamics
+    carry = states.v, _of_unfloored(dynamics, last.v, of_v), jnp.zeros_like(of_v), of_dynamics
     v, of_v, of_constant, of_dynamics = lax.fori_loop(0, n_steps - 1, step, carry)
     of_first_current = _of_current(dynamics, of_v, _read(states.refractory, 0))
     more, of_start = _pulled(_go_on, dynamics, start, of_v)
@@ -128,7 +132,7 @@ def _backwards(n_steps: int, kept: Any, wanted: tuple[Membrane, Array]) -> tuple
     )
 
 
-evolve.defvjp(_forwards, _backwards)
+_evolve.defvjp(_forwards, _backwards)
 
 
 def _read(x: Any, t: Array | int) -> Any:
@@ -139,10 +143,9 @@ def _written(x: Any, here: Any, t: Array | int) -> Any:
     return jax.tree.map(lambda x, here: lax.dynamic_update_index_in_dim(x, here, t, 0), x, here)
 
 
-def _go_on(dynamics: Dynamics, state: Membrane, current: Array | float = 0.0) -> Array:
-    """The potential a step later, were there no floor: linear in the current, whose value is not known any more."""
-    free = dataclasses.replace(cast(Any, dynamics.neuron), v_floor=None)
-    return dataclasses.replace(dynamics, neuron=free).integrate(state, jnp.asarray(current)).v
+def _go_on(dynamics: Dynamics, state: Membrane) -> Array:
+    """The potential a step later, without a current and were there no floor."""
+    return dynamics.neuron.coast(state, jnp.zeros(()), 1, dynamics.dt).v
 
 
 def _fire_and_go_on(dynamics: Dynamics, state: Membrane) -> tuple[Array, Array]:
@@ -162,9 +165,12 @@ def _pulled(f: Callable[..., Any], dynamics: Dynamics, state: Membrane, wanted: 
 
 def _of_current(dynamics: Dynamics, of_v: Array, left: Array | None) -> Array:
     """From the gradient of a potential to that of the step's current; `left` ms refractory at the end of the step."""
-    before = Membrane(v=jnp.zeros_like(of_v), refractory=None if left is None else left + dynamics.dt)
-    return jax.vjp(lambda current: _go_on(dynamics, before, current), jnp.zeros_like(of_v))[1](of_v)[0]
+    if left is None:
+        return of_v
+    before = Membrane(v=of_v, refractory=left + dynamics.dt)
+    return jnp.where(is_refractory(before, dynamics.dt), 0.0, of_v)
 
 
-def _above_floor(dynamics: Dynamics, v: Array, of_v: Array) -> Array:
-    return jnp.where(v > cast(Any, dynamics.neuron).v_floor, of_v, 0.0)
+def _of_unfloored(dynamics: Dynamics, v: Array, of_v: Array) -> Array:
+    """From the gradient of a potential to that of what it was before the floor."""
+    return jnp.where(v > dynamics.neuron.v_floor, of_v, 0.0)

@@ -26,7 +26,7 @@ from pydantic import Strict
 from jsnn import products
 from jsnn.errors import InputError
 from jsnn.evolution import Dynamics, evolve
-from jsnn.neurons import NEURONS
+from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.pytree import node, static
 from jsnn.ranges import Count, Positive, Probability
 from jsnn.surrogate import ArcTan, Surrogate
@@ -216,7 +216,7 @@ class Feedforward:
         own = {name: jnp.log(jnp.asarray(getattr(self.neuron, name), float)) for name in self.learn}
         return {"synapses": synapses, "neurons": [own] * len(synapses)}
 
-    def neurons(self, params: Params) -> list[Neuron]:
+    def neurons(self, params: Params) -> list[IF | LIF]:
         """Those of each layer."""
         neuron = cast(Any, self.neuron)
         return [dataclasses.replace(neuron, **jax.tree.map(jnp.exp, own)) for own in params["neurons"]]
@@ -258,7 +258,7 @@ class Feedforward:
                 dynamics = Dynamics(
                     neuron=neuron, surrogate=self.surrogate, dt=dt, fires=fires, detach_reset=self.detach_reset
                 )
-                state, out = cast(tuple[State, Array], evolve(dynamics, state, current, n))
+                state, out = evolve(dynamics, state, current, n)
                 ends.append(state)
                 if fires:
                     spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))

@@ -40,7 +40,7 @@ def _multiply_backwards(seen: tuple[Array, Array], dy: Array) -> tuple[Array, Ar
 
 
 def _apart(x: Array) -> Array:
-    """On a CPU, or XLA would make a transposition a part of the product again."""
+    """`x`, computed on its own: XLA would make a transposition a part of the product again (CPU)."""
     return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
 
 

@@ -29,7 +29,7 @@ n_test = 24
 [run]
 n_steps = 20
 dt = 5.0
-engine = "dense"
+engine = "dense"  # compiles in the shortest time
 curve_points = 2
 [matrix]
 neuron = ["adaptive_lif", "if"]
@@ -55,7 +55,8 @@ def results_on(tmp_path, n_devices, *arguments):
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
-ALONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "run.grid=map"]
+CELL = ["--set", 'matrix.neuron=["adaptive_lif"]']
+ALONE = [*CELL, "--set", "run.grid=map", "--set", "run.engine=event"]
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +80,21 @@ def test_cells_with_devices_of_their_own(tmp_path):
     assert len(one) == 6 and one == two
 
 
-ONE = ["--set", 'matrix.neuron=["adaptive_lif"]', "--set", "sweep.run.seed=[0]", "--set", "run.engine=sparse"]
+ONE = [*CELL, "--set", "sweep.run.seed=[0]"]
 
 
 @pytest.mark.slow
 def test_one_trial_on_two_devices(tmp_path):
     """One encodes what the other learns from; both answer: not a byte is different."""
-    one, two = results_on(tmp_path, 1, *ONE), results_on(tmp_path, 2, *ONE)
+    sparse = [*ONE, "--set", "run.engine=sparse"]
+    one, two = results_on(tmp_path, 1, *sparse), results_on(tmp_path, 2, *sparse)
     assert len(one) == 1 and one == two
 
 
 @pytest.mark.slow
 def test_a_batch_on_two_devices(tmp_path):
     """They share the presentations of each batch: the same up to rounding."""
-    batched = [*ONE[:4], "--set", "run.batch_size=8", "--set", "network.lockstep=false", "--set", "run.engine=event"]
+    batched = [*ONE, "--set", "run.batch_size=8", "--set", "network.lockstep=false", "--set", "run.engine=event"]
     (one,), (two,) = results_on(tmp_path, 1, *batched), results_on(tmp_path, 2, *batched)
     assert one["output_spikes"] > 1 and one["output_spikes"] == pytest.approx(two["output_spikes"], rel=0.1)
     assert one["input_spikes"] == two["input_spikes"] and one["neuron_labels"] == two["neuron_labels"]
@@ -101,7 +103,7 @@ def test_a_batch_on_two_devices(tmp_path):
 @pytest.mark.slow
 def test_trials_at_once(tmp_path, one_by_one):
     """By vmap, up to rounding."""
-    one, at_once = one_by_one, results_on(tmp_path, 1, *ALONE[:2], "--set", "run.grid=vmap")
+    one, at_once = one_by_one, results_on(tmp_path, 1, *ALONE, "--set", "run.grid=vmap")
     for a, b in zip(one, at_once, strict=True):
         assert abs(a["test_accuracy"] - b["test_accuracy"]) <= 2 / 24 and a["input_spikes"] == b["input_spikes"]
 

@@ -1,6 +1,6 @@
 """e-prop: learning by what each synapse can know."""
 
-from typing import Literal, cast
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,9 @@ from jax import Array
 from jsnn.evolution import Dynamics, run
 from jsnn.feedforward import Feedforward, Lesson, Measured, Params, Response
 from jsnn.learners.optimiser import Optimiser
+from jsnn.neurons import IF, LIF
 from jsnn.pytree import node, static
 from jsnn.ranges import Seed
-from jsnn.types import Coasting, Neuron
 
 
 @node
@@ -43,7 +43,7 @@ class EProp:
         """See `jsnn.learners.Learner`; no dropout. `network` has dense layers, and the readout "membrane"."""
         x, labels, n_steps, dt = lesson.x, lesson.labels, lesson.n_steps, lesson.dt
         batch, neurons = x.shape[1], network.neurons(params)
-        seen, slopes, kept = [x.reshape(len(x), batch, -1)], [], [cast(Coasting, n).kernel(2, dt)[0] for n in neurons]
+        seen, slopes, kept = [x.reshape(len(x), batch, -1)], [], [n.kernel(2, dt)[0] for n in neurons]
         for i, neuron in enumerate(neurons):
             flat = network.project(params, i, seen[-1].reshape(-1, seen[-1].shape[-1]))
             spikes, slope = _layer(network, neuron, flat.reshape(*seen[-1].shape[:2], -1), n_steps, dt, i)
@@ -75,13 +75,13 @@ class EProp:
 
 
 def _layer(
-    network: Feedforward, neuron: Neuron, current: Array, n_steps: int, dt: Array | float, i: int
-) -> tuple[Array, Array]:
-    """Spikes of each step and the surrogate's slopes; potentials and none of layer `i` if it is the output."""
+    network: Feedforward, neuron: IF | LIF, current: Array, n_steps: int, dt: Array | float, i: int
+) -> tuple[Array, Array | None]:
+    """Spikes of each step and the surrogate's slopes; potentials and None of layer `i` if it is the output."""
     fires = i < len(network.layers) - 1
     dynamics = Dynamics(neuron=neuron, surrogate=network.surrogate, dt=dt, fires=fires)
     states, _, seen = run(dynamics, neuron.init(current.shape[1:]), current, n_steps)
-    return seen, network.surrogate.slope(dynamics.excess(states.v)) if fires else jnp.zeros(n_steps)
+    return seen, network.surrogate.slope(dynamics.excess(states.v)) if fires else None
 
 
 def _from_later(x: Array, kept: Array) -> Array:

@@ -56,7 +56,7 @@ class EulerLIF:
         del noise
         after = membrane.after(state, state.v, dt)
         held = membrane.is_refractory(after, dt)
-        v = membrane.floored(state.v + dt / self.tau_m * (self.v_rest - state.v + current), self.v_floor)
+        v = jnp.maximum(state.v + dt / self.tau_m * (self.v_rest - state.v + current), self.v_floor)
         v = jnp.where(held, state.v, v)
         excess = jnp.where(held, -jnp.inf, v - (self.v_threshold + theta))
         return dataclasses.replace(after, v=v), excess

@@ -40,7 +40,7 @@ class IF:
     ) -> tuple[Membrane, Array]:
         """One step; see `jsnn.types.Neuron`."""
         del noise
-        v = membrane.floored(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
+        v = jnp.maximum(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return membrane.after(state, v, dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:

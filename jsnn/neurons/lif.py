@@ -46,7 +46,7 @@ class LIF:
         """One step; see `jsnn.types.Neuron`."""
         del noise
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
-        v = membrane.floored(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
+        v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return membrane.after(state, v, dt), v - (self.v_threshold + theta)
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:

@@ -20,11 +20,6 @@ class Membrane:
     refractory: Array | None  # ms left; None: a neuron without refractory period
 
 
-def floored(v: Array, v_floor: Array | float | None) -> Array:
-    """The potential at the end of a step's integration, not below `v_floor`; None: there is no floor."""
-    return v if v_floor is None else jnp.maximum(v, v_floor)
-
-
 def at(potential: Array | float, shape: tuple[int, ...], refractory: Array | float | None) -> Membrane:
     """Membranes at rest at `potential` mV, not refractory; `refractory` is their period."""
     return Membrane(v=jnp.full(shape, potential, float), refractory=None if refractory is None else jnp.zeros(shape))
