@@ -30,12 +30,12 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *body))
 
 
-def points(values: Sequence[float]) -> str:
+def points(values: Sequence[float], digits: int = 1) -> str:
     """Percent: 82.9, or 82.9 ± 0.4 (half of the 95 % interval of the mean) for several seeds."""
     if len(values) == 1:
-        return f"{100 * values[0]:.1f}"
+        return f"{100 * values[0]:.{digits}f}"
     found = statistics.interval(values)
-    return f"{100 * found.mean:.1f} ± {100 * (found.half):.1f}"
+    return f"{100 * found.mean:.{digits}f} ± {100 * found.half:.{digits}f}"
 
 
 def name(word: str) -> str:
@@ -245,10 +245,13 @@ GRADIENTS = tuple(
         "ann",
         "conversion",
         "fully_connected",
+        "convolutional_ann",
+        "convolutional_conversion",
         "convolutional",
         "inputs",
         "eprop",
         "nmnist",
+        "nmnist_convolutional",
         "nmnist_frames",
         "saccades",
     )
@@ -272,7 +275,7 @@ def by_gradients(run: Path, records: Records) -> str:
             )
             body.append(
                 [one["dataset"].upper() + ", held out" * held_out, one["architecture"], " x ".join(map(name, cell))]
-                + [str(len(one["accuracy_after"])), str(len(trials)), points([r["test_accuracy"] for r in trials])]
+                + [str(len(one["accuracy_after"])), str(len(trials)), points([r["test_accuracy"] for r in trials], 2)]
                 + [f"{np.mean([r['output_spikes'] for r in trials]):,.0f}"]
                 + [f"{np.mean(n) / 1e3:,.1f}" for n in ([p.macs for p in answers], [p.accumulates for p in answers])]
                 + [f"{np.mean(energy) / 1e6:.3f}" for energy in joules]
