@@ -2,17 +2,17 @@
 
     V(t) = max(A[R(V(t-1), z(t-1))] + I(t), V_floor),    z(t) = theta(V(t) - V_threshold)
 
-R is the reset (`fire`), A what a step leaves of a potential (`coast`); I counts where a neuron is
-not refractory. The gradient of a loss, from the last step to the first (STBP, Wu et al. 2018, for any reset, and any
-surrogate psi of theta's derivative):
+R is the reset (`fire`), A what a step leaves of a potential (`coast`); I counts where a neuron is not refractory. The
+gradient of a loss, from the last step to the first (STBP, Wu et al. 2018, for any reset, and any surrogate psi of
+theta's derivative):
 
     dV(t) = dz(t) psi + A'[dR/dV + dR/dz psi] dV(t+1) where V(t) > V_floor, else 0,    dI(t) = dV(t)
 
 These loops are limited by the bytes they move. All that a gradient needs is found from the potentials (and, of neurons
-with a refractory period, from what is left of it): so they are written over the currents, and their gradient over
-them, and beside the spikes nothing as large is allotted, but for a current that is the same in every step. And what a
-step finds is written down at the beginning of the next one: XLA would compute it twice otherwise, once to write it and
-once to go on.
+with a refractory period, from what is left of it): so they are written over the currents, and their gradient over them,
+and beside the spikes nothing as large is allotted, but for a current that is the same in every step. And what a step
+finds is written down at the beginning of the next one: XLA would compute it twice otherwise, once to write it and once
+to go on.
 """
 
 import dataclasses
