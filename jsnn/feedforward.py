@@ -87,6 +87,15 @@ def pooled(x: Array, pooling: Sequence[tuple[str, int]]) -> Array:
     return x
 
 
+def made_of(layer: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a layer that sees `shape`. Raises InputError where nothing is left of an image after pooling."""
+    width = math.prod(w for _, w in layer.pooling)
+    if min(shape[:-1], default=width) < width:
+        size = " x ".join(map(str, shape[:-1]))
+        raise InputError(f"nothing is left of {size} pixels after pooling {width} x {width}: pool less")
+    return (*(n // width for n in shape[:-1]), layer.size) if layer.kernel else (layer.size,)
+
+
 def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
     """How many synapses of a layer an input of it reaches, [height, width, 1] or [1], if it sees `shape`: of those
     before pooling, each as much as the place it is pooled into. Padding has no synapses.
@@ -202,9 +211,7 @@ class Feedforward:
         """Of the input and of each layer: [height, width, channels] or [neurons]."""
         shapes = [self.input_shape]
         for layer in projections(self.architecture):  # whatever their gain, which may be that of many trials
-            x = jax.ShapeDtypeStruct((1, *shapes[-1]), float)
-            made = jax.eval_shape(lambda x, layer=layer: layer.init_with_output(jax.random.key(0), x)[0], x)
-            shapes.append(made.shape[1:])
+            shapes.append(made_of(layer, shapes[-1]))
         return shapes
 
     def init(self, key: Array) -> Params:
