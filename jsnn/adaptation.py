@@ -24,11 +24,15 @@ class AdaptiveThreshold:
     "step": every step of the simulation decays once, however many presentations it holds, which is what BindsNET
     does (its homeostasis weakens with the batch; in float32 the factor exp(-1e-7) also rounds to 1 - 2^-23 or 1 -
     2^-24).
+
+    The defaults are for a hundred neurons that see images like MNIST's for 100 ms each: theta reaches an equilibrium
+    within 4000 of them. Diehl & Cook have 0.05 mV and 1e7 ms, for presentations of 500 ms and more of them; with these
+    numbers the default network learns more slowly (42 instead of 67 % after 2000 images of the excerpt).
     """
 
     theta_0: NonNegative = 0.0  # mV, of an untrained neuron
-    theta_plus: NonNegative = 0.05  # mV a spike
-    tau_theta: Positive = 1e7  # ms
+    theta_plus: NonNegative = 0.2  # mV a spike
+    tau_theta: Positive = 4e5  # ms
     clock: Literal["presentation", "step"] = static(default="presentation")
 
     def init(self, n_neurons: int) -> Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from jsnn import config, study
+from jsnn import config, data, runs, study
 from jsnn.adaptation import AdaptiveThreshold
 from jsnn.config import DataConfig, RunConfig
 from jsnn.data import DATASETS, RECORDINGS
@@ -22,6 +22,14 @@ from jsnn.neurons import IF, LIF, NEURONS, SRM0
 from jsnn.rules import RULES, STDP, Hebbian, WeightDependentSTDP
 from jsnn.trace import Trace
 from jsnn.trial import Inputs, Trial
+
+
+class Quiet:
+    """Tells nothing."""
+
+    def __getattr__(self, name):
+        return lambda *arguments: None
+
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.toml"))
 
@@ -72,7 +80,7 @@ def test_seed_study():
     assert cells["poisson", "adaptive_lif", "stdp"] == Trial(
         inputs=Inputs(encoder=BindsnetPoisson(intensity=128.0), n_steps=100, batch_size=64),
         network=Network(
-            neuron=LIF(adaptation=AdaptiveThreshold(clock="step")),
+            neuron=LIF(adaptation=AdaptiveThreshold(theta_plus=0.05, tau_theta=1e7, clock="step")),
             rule=STDP(),
             tie_break="random",
             ghosts=True,
@@ -99,6 +107,20 @@ def test_nothing_said_is_all_default():
         inputs=Inputs(encoder=ENCODERS["poisson"]),
         network=Network(neuron=NEURONS["adaptive_lif"], rule=RULES["stdp"]),
     )
+
+
+def test_default_thresholds_are_those_that_learn_and_published_ones_stay():
+    default = typing.cast(AdaptiveThreshold, NEURONS["adaptive_lif"].adaptation)
+    assert (default.theta_plus, default.tau_theta, default.clock) == (0.2, 4e5, "presentation")
+    published = typing.cast(AdaptiveThreshold, NEURONS["euler_lif"].adaptation)
+    assert (published.theta_0, published.theta_plus, published.tau_theta) == (20.0, 0.05, 1e7)
+
+
+@pytest.mark.slow
+def test_a_study_of_defaults_learns(tmp_path):
+    cfg = parsed("[data]\nn_train = 2000\nn_test = 1000\n[run]\nengine = 'event'\ngrid = 'map'")
+    (record,) = runs.run(cfg, data.load("mnist_excerpt"), tmp_path / "run", Quiet())
+    assert record["readouts"]["all_activity"] >= 0.6
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -19,7 +19,7 @@ CASES = sorted(p.stem for p in GOLDEN.glob("*__*.npz"))
 NEURONS = {
     "if": IF(),
     "lif": LIF(),
-    "adaptive_lif": LIF(adaptation=AdaptiveThreshold(clock="step")),
+    "adaptive_lif": LIF(adaptation=AdaptiveThreshold(theta_plus=0.05, tau_theta=1e7, clock="step")),
 }
 
 

@@ -73,7 +73,7 @@ def layer(**changes):
     defaults = {
         "n_input": 30,
         "n_neurons": 12,
-        "neuron": EulerLIF(adaptation=AdaptiveThreshold(theta_0=20.0)),
+        "neuron": EulerLIF(adaptation=AdaptiveThreshold(theta_0=20.0, theta_plus=0.05, tau_theta=1e7)),
         "rule": PowerLaw(),
         "synapse": Conductance(),
         "inhibition": INHIBITIONS["conductance_layer"],
@@ -100,7 +100,7 @@ def test_a_silent_neuron_sinks_until_it_fires():
 
 def test_equilibrium_of_theta():
     """1000 s / N mV, for s spikes of all N neurons a presentation of 500 ms (theta_plus tau_theta / 500 ms a spike)."""
-    adaptation, theta = AdaptiveThreshold(theta_0=20.0), jnp.full(1, 20.0)
+    adaptation, theta = AdaptiveThreshold(theta_0=20.0, theta_plus=0.05, tau_theta=1e7), jnp.full(1, 20.0)
     per_neuron = 16 / 400
     for _ in range(3000):
         theta = adaptation.decay_presentations(theta, jnp.float32(100), 500.0)

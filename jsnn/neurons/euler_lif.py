@@ -36,7 +36,7 @@ class EulerLIF:
     v_reset: Finite = -65.0  # mV
     v_floor: Real = -100.0  # mV
     refractory: NonNegative | None = 5.0  # ms; None: no refractory period
-    adaptation: AdaptiveThreshold | None = AdaptiveThreshold(theta_0=20.0)
+    adaptation: AdaptiveThreshold | None = AdaptiveThreshold(theta_0=20.0, theta_plus=0.05, tau_theta=1e7)
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
         """Membranes at the start of a presentation."""
