@@ -61,6 +61,7 @@ import numpy as np
 from console import COMPILATION_CACHE, command
 from rivals.cases import ALONE, CASES, PLAIN, Case
 from rivals.report import COLUMNS, Report, figure, row, summary, table
+from terminal import Parser, user_path
 
 from jsnn import config, data
 from jsnn.errors import InputError
@@ -177,9 +178,7 @@ def run_case(
 def parse() -> argparse.Namespace:
     """The arguments; raises InputError for one that cannot be used."""
     names = ", ".join(case.name for case in CASES)
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"cases: {names}", formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(f"{__doc__}\n\ncases: {names}")
     parser.add_argument("--case", nargs="+", metavar="NAME", help="which cases, e.g. 'online-*' (default: all)")
     parser.add_argument(
         "--rival", action="append", default=[], metavar="NAME=PYTHON",
@@ -187,8 +186,8 @@ def parse() -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each side (default: 5)")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a measurement (default: 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write a line of JSON for each case")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw cost against N, T, batch and grid size")
+    parser.add_argument("--json", type=user_path, metavar="FILE", help="write a line of JSON for each case")
+    parser.add_argument("--figure", type=user_path, metavar="FILE", help="draw cost against N, T, batch and grid size")
     arguments = parser.parse_args()
     if arguments.rounds < 1 or not arguments.seconds >= 0:
         raise InputError("--rounds should be at least 1, and --seconds not negative")

@@ -22,7 +22,6 @@ compares jsnn with where there is no Brian2:
   python experiments/compare.py ... --neurons 20 --images 5 --burn-in 5 --golden tests/golden/brian2.npz
 """
 
-import argparse
 import json
 import subprocess
 import tempfile
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from console import command, prepare_jax
+from terminal import Parser, user_path
 
 from jsnn.errors import InputError
 
@@ -193,16 +193,16 @@ def golden(learned: Any, spikes: Any, answers: dict[str, Any]) -> dict[str, Any]
 
 def main() -> None:
     """Parse, train, compare, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--python", required=True, metavar="PATH", help="the Python of an environment with Brian2")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of MNIST")
-    parser.add_argument("--out", type=Path, default=Path("checkpoints/brian2"), metavar="DIR")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of MNIST")
+    parser.add_argument("--out", type=user_path, default=Path("checkpoints/brian2"), metavar="DIR")
     parser.add_argument("--neurons", type=int, default=100, metavar="N")
     parser.add_argument("--images", type=int, default=10, metavar="N", help="that are compared")
     parser.add_argument(
         "--burn-in", type=int, default=1000, metavar="N", help="images that the layer has learned before"
     )
-    parser.add_argument("--golden", type=Path, metavar="FILE", help="keep the inputs and Brian2's answers there")
+    parser.add_argument("--golden", type=user_path, metavar="FILE", help="keep the inputs and Brian2's answers there")
     arguments = parser.parse_args()
     prepare_jax()
     import jax

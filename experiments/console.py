@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rivals.clock import cores
+from terminal import Parser, prepare_streams, user_path
 
 from jsnn.errors import Deserted, InputError
+from jsnn.text import plain
+
+os.environ["MPLBACKEND"] = "agg"  # figures are files: a display, and what is said of it, has no part in them
 
 COMPILATION_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jsnn" / "xla"
 
@@ -48,26 +52,28 @@ def interrupt(*_: object) -> None:
 
 def command(main: Callable[[], None]) -> None:
     """Run a command: exit code 0 done, 2 bad input (one line on stderr), 130 interrupted, 1 a defect of ours."""
+    prepare_streams()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in a shell's background jobs
         signal.signal(signal.SIGINT, interrupt)
     try:
         main()
     except InputError as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print("error:", plain(" ".join(str(error).split())), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted; go on with --resume", file=sys.stderr)
         sys.exit(130)
     except Deserted as error:
-        print(f"error: another process of this job has stopped ({error}); start all with --resume", file=sys.stderr)
+        why = f"another process of this job has stopped ({plain(error)})"
+        print(f"error: {why}; start all with --resume", file=sys.stderr)
         sys.stderr.flush()
         os._exit(3)  # at once: JAX would wait for the others
 
 
 def study_parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments of the commands that run a study."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a study, see configs/*.toml")
+    parser = Parser(description)
+    parser.add_argument("config", type=user_path, metavar="CONFIG", help="a study, see configs/*.toml")
     parser.add_argument(
         "--set",
         action="append",
@@ -77,13 +83,13 @@ def study_parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="where results, checkpoints and figures go (default: checkpoints/<study>)",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set, instead of a download"
+        "--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the data set, instead of a download"
     )
     parser.add_argument(
         "--distributed", action="store_true", help="this is one of several processes that SLURM or Open MPI started"

@@ -6,7 +6,6 @@ Shows test images to the trained networks of a run, prints a line a cell (mean o
 to RUN/diagnosis.jsonl.
 """
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from console import command, percent, prepare_jax
+from terminal import Parser, user_path
 
 from jsnn.errors import InputError
 
@@ -66,9 +66,9 @@ def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Parse, reload, show, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the run's data set")
+    parser = Parser(__doc__)
+    parser.add_argument("run", type=user_path, metavar="RUN", help="the directory of a run")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
     parser.add_argument("--n", type=int, default=200, metavar="N", help="test images (default: 200)")
     arguments = parser.parse_args()
     if arguments.n < 1:

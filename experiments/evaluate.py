@@ -1,24 +1,25 @@
 """Reload the trained networks of a run and report their accuracy.
 
-  python experiments/evaluate.py checkpoints/headline                      (on the embedded excerpt, in seconds)
-  python experiments/evaluate.py checkpoints/headline --data-dir ~/mnist   (on the data set of the run)
+  python experiments/evaluate.py checkpoints/headline
+  python experiments/evaluate.py checkpoints/headline --data-dir ~/mnist
+
+Without --data-dir it is shown the embedded excerpt, which takes seconds; with it, the data set of the run.
 
 Neurons are labelled afresh, from the frozen networks' responses to training images; networks that were trained by
 gradients have labels already.
 """
 
-import argparse
 import sys
-from pathlib import Path
 
 from console import command, percent, prepare_jax
+from terminal import Parser, user_path
 
 
 def main() -> None:
     """Parse, reload, answer, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the run's data set")
+    parser = Parser(__doc__)
+    parser.add_argument("run", type=user_path, metavar="RUN", help="the directory of a run")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
     parser.add_argument(
         "--n-assign", type=int, metavar="N", help="training images that label the neurons (default: as in the run)"
     )

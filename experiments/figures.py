@@ -6,13 +6,13 @@ Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, recep
 presentation. That one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from console import command, prepare_jax
+from terminal import Parser, user_path
 
 from jsnn.errors import InputError
 
@@ -102,9 +102,9 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
 
 def main() -> None:
     """Parse, load, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the run's data set")
+    parser = Parser(__doc__)
+    parser.add_argument("run", type=user_path, metavar="RUN", help="the directory of a run")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
     arguments = parser.parse_args()
     prepare_jax()
     from jsnn import data, runs

@@ -6,13 +6,13 @@ A row a cell: the mean over its seeds. A network trained by gradients can be ask
 its energy taken in proportion to the steps. Prints the same as a table.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from console import command
+from terminal import Parser, user_path
 
 from jsnn import config, plots, prices, results, runs
 from jsnn.errors import InputError
@@ -40,9 +40,9 @@ def points_of(lines: Sequence[Mapping[str, Any]], cfg: config.Config) -> list[tu
 
 def main() -> None:
     """Parse, compare, print, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, nargs="+", metavar="RUN", help="the directories of runs")
-    parser.add_argument("--out", type=Path, metavar="FILE", default=Path("prices.png"), help="the figure")
+    parser = Parser(__doc__)
+    parser.add_argument("run", type=user_path, nargs="+", metavar="RUN", help="the directories of runs")
+    parser.add_argument("--out", type=user_path, metavar="FILE", default=Path("prices.png"), help="the figure")
     arguments = parser.parse_args()
     from rich.console import Console
     from rich.table import Table

@@ -6,21 +6,21 @@ One pass of mini-batch k-means over all training images; each prototype answers 
 images are of. Writes DIR/results.jsonl, a line a size and seed.
 """
 
-import argparse
 import json
 from pathlib import Path
 
 from console import command, percent, prepare_jax
+from terminal import Parser, user_path
 
 SIZES, SEEDS = (25, 100, 400, 1600), range(5)
 
 
 def main() -> None:
     """Parse, fit, answer, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--data", default="mnist", metavar="NAME", help="mnist, fashion_mnist, ... (default: mnist)")
-    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="the four IDX files of the data set")
-    parser.add_argument("--out", type=Path, default=Path("checkpoints/prototypes"), metavar="DIR")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the data set")
+    parser.add_argument("--out", type=user_path, default=Path("checkpoints/prototypes"), metavar="DIR")
     arguments = parser.parse_args()
     prepare_jax()
     import jax

@@ -6,7 +6,6 @@
 A table stands between <!-- table NAME --> and <!-- end -->; NAME is a function below and a run in checkpoints/.
 """
 
-import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from console import command
 from rivals.cases import BY_GRADIENTS
 from rivals.report import row
+from terminal import Parser
 
 from jsnn import config, plots, prices, results, runs, statistics
 from jsnn.errors import InputError
@@ -411,7 +411,7 @@ def rewritten(text: str) -> str:
 
 def main() -> None:
     """Rewrite or check."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
     arguments = parser.parse_args()
     path = ROOT / "README.md"

@@ -1,8 +1,7 @@
 """Train one combination of encoder, neuron and rule (over any sweep of numbers), and draw it.
 
   python experiments/train.py configs/headline.toml --data-dir ~/mnist
-  python experiments/train.py configs/headline.toml --set data.name=mnist_excerpt --set data.n_train=2000 --out
-  checkpoints/try
+  python experiments/train.py configs/headline.toml --set data.name=mnist_excerpt --out checkpoints/try
 
 The same as experiments/matrix.py for a config with a single cell; it refuses any other.
 """
