@@ -102,8 +102,6 @@ class Table:
     numbers come in.
     """
 
-    WORD = 9  # characters of a name that stay together
-
     def __init__(
         self, names: Sequence[str], numbers: Sequence[str], title: str = "", caption: str = "", least: int = 0
     ) -> None:
@@ -116,14 +114,18 @@ class Table:
 
         self.rows.append(tuple(cell if isinstance(cell, Text) else Text(name(cell)) for cell in cells))
 
-    def widths(self, room: int) -> list[int] | None:
-        """Of the columns, in so many columns of a terminal; None where there are too few."""
+    def widths(self, room: int, word: int) -> list[int] | None:
+        """Of the columns, in so many columns of a terminal; None where there are too few. A name is broken after
+        `word` characters only.
+        """
+        from rich.cells import cell_len
+
         least, most = [], []
         for i, heading in enumerate([*self.names, *self.numbers]):
-            cells, words = [len(row[i]) for row in self.rows], [len(word) for word in heading.split()]
+            cells, words = [row[i].cell_len for row in self.rows], [len(part) for part in heading.split()]
             if i < len(self.names):
-                words += [len(word) for row in self.rows for word in row[i].plain.split()]
-                least.append(min(max(words, default=1), self.WORD))
+                words += [cell_len(part) for row in self.rows for part in row[i].plain.split()]
+                least.append(min(max(words, default=1), word))
             else:
                 least.append(max([self.least, *words, *cells]))
             most.append(max([least[-1], len(heading), *cells]))
@@ -146,12 +148,14 @@ class Table:
 
         if self.title:
             yield Text(plain(self.title), style="bold")
-        widths = self.widths(options.max_width)
+        widths = self.widths(options.max_width, 9) or self.widths(options.max_width, 6)
         if widths is None:
             yield from self._list()
         elif self.rows:
             wide = sum(widths) + 3 * (len(widths) - 1) <= options.max_width  # room for a space on either side
-            table = Rich(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1 if wide else 0))
+            ascii_head = box.Box(str(box.SIMPLE_HEAD).replace("─", "-"), ascii=True)
+            lines = ascii_head if options.ascii_only else box.SIMPLE_HEAD
+            table = Rich(box=lines, show_edge=False, pad_edge=False, padding=(0, 1 if wide else 0))
             for i, heading in enumerate([*self.names, *self.numbers]):
                 justify = "left" if i < len(self.names) else "right"
                 table.add_column(Text(heading), width=widths[i], justify=justify, overflow="fold")
