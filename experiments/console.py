@@ -130,6 +130,7 @@ class Console:
         entries: Sequence[Any],
         title: str,
         total: int,
+        evaluated: str,
         quiet: bool = False,
         open_log: Callable[[], Any] | None = None,
     ) -> None:
@@ -144,6 +145,7 @@ class Console:
         )
 
         self.rich, self.entries, self.title = Rich(quiet=quiet), entries, title
+        self.evaluated = evaluated  # on what the networks are evaluated
         self.names = {
             axis: list(dict.fromkeys(getattr(e, axis) for e in entries)) for axis in ("encoder", "neuron", "rule")
         }
@@ -174,7 +176,7 @@ class Console:
         from rich.table import Table
 
         table = Table(title=self.title, title_style="bold", header_style="bold", caption_justify="left")
-        table.caption = "test accuracy, %" + (
+        table.caption = f"accuracy on {self.evaluated}, %" + (
             " (mean of a cell's trials)" if any(len(v) > 1 for v in self.records.values()) else ""
         )
         table.caption += "; ~ is the accuracy on the last window of training images, so far"
@@ -190,7 +192,7 @@ class Console:
                     encoder.replace("_", " ") if i == 0 else "", neuron.replace("_", " "), *cells, end_section=last
                 )
         if self.baseline:
-            table.add_row("ANN 784-100-10", "relu", f"{percent(self.baseline['test_accuracy'])} backprop")
+            table.add_row("ANN 784-100-10", "relu", f"{percent(self.baseline['accuracy'])} backprop")
         return table
 
     def cell(self, key: tuple[str, ...]) -> str:
@@ -272,10 +274,11 @@ class Console:
         if record["encoder"] == "none":
             self.baseline = record
         else:
-            self.records.setdefault(key, []).append(record["test_accuracy"])
+            self.records.setdefault(key, []).append(record["accuracy"])
         if self.live is None:
             self.rich.print(
-                f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['test_accuracy'])} %", highlight=False
+                f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['accuracy'])} % of {self.evaluated}",
+                highlight=False,
             )
 
     def chose(self, entry: Any, way: str, why: str) -> None:
@@ -311,13 +314,13 @@ def read_data(cfg: Any, data_dir: Path | None) -> Any:
             dataset = data.load_recordings(cfg.data.name, data_dir, cfg.run.n_steps)
         else:
             dataset = data.load(cfg.data.name, data_dir)
-    return dataset if cfg.data.n_validation is None else dataset.held_out(cfg.data.n_validation)
+    return dataset.held_out(cfg.data.n_validation) if cfg.data.n_validation else dataset
 
 
 def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lambda cfg: None) -> None:
     """What matrix.py and train.py do: read the config and the data, run with a live table, draw the figures."""
     prepare_jax()
-    from jsnn import config, grid, runs, study
+    from jsnn import config, data, grid, runs, study
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
@@ -329,12 +332,13 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     out = arguments.out or Path("checkpoints") / cfg.study
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
-    title = (
-        f"{cfg.study}: {dataset.name}, {schedule.n_train * schedule.epochs} training and {schedule.n_test} test images"
-    )
+    evaluated = data.SPLITS[dataset.split]
+    title = f"{cfg.study}: {dataset.name}, {schedule.n_train} training images, {schedule.n_test} {evaluated}"
+    if schedule.epochs > 1:
+        title = title.replace(" training images", f" training images {schedule.epochs} times", 1)
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
     total = schedule.n_presentations * len(cfg.entries)
-    with Console(cfg.entries, title, total, quiet=not grid.is_first(), open_log=open_log) as console:
+    with Console(cfg.entries, title, total, evaluated, quiet=not grid.is_first(), open_log=open_log) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
     if not arguments.no_figures and grid.is_first():

@@ -17,8 +17,9 @@ from terminal import Parser, user_path
 
 from jsnn.errors import InputError
 
+OF_RESULTS = ("encoder", "neuron", "rule", "seed", "overrides", "accuracy", "split")  # in each line of the diagnosis
 COLUMNS = {
-    "accuracy, %": lambda r: percent(r["test_accuracy"]),
+    "accuracy, %": lambda r: percent(r["accuracy"]),
     "drive, mV": lambda r: f"{r['drive']:,.0f}",
     "output spikes": lambda r: f"{r['output_spikes']:.1f}",
     "silent images, %": lambda r: percent(r["silent"]),
@@ -55,7 +56,7 @@ def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
     for record in results.read(run / "results.jsonl"):
         if record["encoder"] != "none":
             found = diagnose(*runs.network_of(cfg, lanes, learned, record))
-            which = {key: record[key] for key in ("encoder", "neuron", "rule", "seed", "overrides", "test_accuracy")}
+            which = {key: record[key] for key in OF_RESULTS}
             lines.append(which | {key: float(np.asarray(value)) for key, value in dataclasses.asdict(found).items()})
     if not lines:
         raise InputError(

@@ -20,6 +20,7 @@ from jsnn.errors import InputError
 def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     """Draw all figures of a run; `dataset` supplies the image of the presentation. Returns the files."""
     from jsnn import plots, results, runs
+    from jsnn.data import SPLITS
     from jsnn.gradient import GradientTrial
     from jsnn.synapses import Conductance
 
@@ -30,11 +31,12 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
         )
     cfg, lanes, learned = runs.load_trained(run, warn)
     spiking = [r for r in records if r["encoder"] != "none"]
-    best = max(spiking, key=lambda r: r["test_accuracy"])
+    best = max(spiking, key=lambda r: r["accuracy"])
     name = " x ".join(str(plots.LABELS.get(best[axis], best[axis])) for axis in ("encoder", "neuron", "rule"))
     trial, network = runs.network_of(cfg, lanes, learned, best)
     where = run / "figures"
-    confusion = plots.confusion_matrix(best["confusions"][best["readout"]], best["test_accuracy"], name)
+    of = SPLITS[best["split"]]
+    confusion = plots.confusion_matrix(best["confusions"][best["readout"]], best["accuracy"], name, of)
     drawn = [plots.save(confusion, where / "confusion.png")]
     if isinstance(trial, GradientTrial):
         return [*drawn, plots.save(plots.progress(spiking), where / "progress.png")]

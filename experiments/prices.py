@@ -34,7 +34,7 @@ def price_of(line: Mapping[str, Any], cfg: config.Config) -> prices.Price:
 def points_of(lines: Sequence[Mapping[str, Any]], cfg: config.Config) -> list[tuple[float, float]]:
     """(energy of the synapses, µJ; accuracy) of the trials of a cell, means: after each step, or at the end."""
     energy = float(np.mean([price_of(line, cfg).energy() for line in lines])) / 1e6
-    after = np.mean([line.get("accuracy_after", [line["test_accuracy"]]) for line in lines], axis=0)
+    after = np.mean([line.get("accuracy_after", [line["accuracy"]]) for line in lines], axis=0)
     return [(energy * t / len(after), float(a)) for t, a in enumerate(after, 1)]
 
 
@@ -57,6 +57,7 @@ def main() -> None:
         for cell, trials in results.by_cell(lines).items():
             name = " x ".join(str(plots.LABELS.get(part, part)).replace("_", " ") for part in cell)
             name = f"{name}, {trials[0].get('architecture', trials[0]['n_neurons'])}"
+            name += ", held out" * (trials[0]["split"] == "validation")
             points = points_of(trials, cfg)
             if len(points) > 1 or cell[0] == "none" or "architecture" in trials[0]:
                 models[name] = points

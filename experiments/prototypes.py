@@ -41,13 +41,14 @@ def main() -> None:
             counts = responses(prototypes, train), responses(prototypes, test)
             answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
-                {"study": "prototypes", "dataset": dataset.name, "encoder": "none", "neuron": "prototype"}
-                | {"rule": "k_means", "seed": seed, "n_neurons": n, "n_train": len(train), "n_test": len(test)}
-                | {"readout": "all_activity", "test_accuracy": float(np.mean(answers == dataset.test_labels))}
+                {"study": "prototypes", "dataset": dataset.name, "split": dataset.split, "encoder": "none"}
+                | {"neuron": "prototype", "rule": "k_means", "seed": seed, "n_neurons": n}
+                | {"n_train": len(train), "n_presentations": len(train), "n_evaluated": len(test)}
+                | {"readout": "all_activity", "accuracy": float(np.mean(answers == dataset.test_labels))}
                 | {"overrides": {"network.n_neurons": n}}
                 | environment
             )
-        accuracies = ", ".join(percent(r["test_accuracy"]) for r in lines[-len(SEEDS) :])
+        accuracies = ", ".join(percent(r["accuracy"]) for r in lines[-len(SEEDS) :])
         print(f"{n:5d} prototypes: {accuracies} %", flush=True)
     results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     print(f"results  {arguments.out / 'results.jsonl'}")

@@ -61,7 +61,7 @@ def matrix(run: Path, records: Records) -> str:
     cells = results.by_cell(records)
 
     def text(cell: Cell) -> str:
-        accuracy = points([r["test_accuracy"] for r in cells[cell]])
+        accuracy = points([r["accuracy"] for r in cells[cell]])
         return f"{accuracy} ({100 * published[cell]:.0f})" if cell in published else accuracy
 
     header, body = by_rule(cells, text)
@@ -79,7 +79,7 @@ def before_after(run: Path, records: Records) -> str:
     published = runs.config_of(ROOT / "checkpoints" / "seed_study").published
     cells = results.by_cell(records)
     return rows(
-        *by_rule(cells, lambda c: f"{100 * published[c]:.0f} → {points([r['test_accuracy'] for r in cells[c]])}")
+        *by_rule(cells, lambda c: f"{100 * published[c]:.0f} → {points([r['accuracy'] for r in cells[c]])}")
     )
 
 
@@ -101,7 +101,7 @@ def tensor(records: Records) -> tuple[np.ndarray, list[list[str]]]:
     """Accuracies of a whole matrix [encoder, neuron, rule, seed], and the levels of the three factors."""
     cells = results.by_cell([r for r in records if r["encoder"] != "none"])
     levels = [list(dict.fromkeys(cell[axis] for cell in cells)) for axis in range(3)]
-    table = [[[[t["test_accuracy"] for t in cells[e, n, r]] for r in levels[2]] for n in levels[1]] for e in levels[0]]
+    table = [[[[t["accuracy"] for t in cells[e, n, r]] for r in levels[2]] for n in levels[1]] for e in levels[0]]
     return np.array(table), levels
 
 
@@ -150,7 +150,7 @@ def swept(down: str, across: str | None = None) -> Callable[[Path, Records], str
         at: dict[tuple[Any, Any], list[float]] = {}
         for r in records:
             place = r["overrides"][down], r["overrides"].get(across)
-            at.setdefault(place, []).append(r["test_accuracy"])
+            at.setdefault(place, []).append(r["accuracy"])
         columns = list(dict.fromkeys(column for _, column in at))
         body = [
             [f"{row:g}", *(points(at[row, column]) if (row, column) in at else "" for column in columns)]
@@ -168,7 +168,7 @@ def lost(run: Path, records: Records) -> str:
     table: dict[tuple[int, str], dict[int, float]] = {}
     for r in records:
         place = r["overrides"]["run.batch_size"], r["overrides"]["network.reduction"]
-        table.setdefault(place, {})[r["seed"]] = r["test_accuracy"]
+        table.setdefault(place, {})[r["seed"]] = r["accuracy"]
     online = table.pop((1, "sum"))
     reductions = list(dict.fromkeys(reduction for _, reduction in table))
     body = [
@@ -186,7 +186,7 @@ def sizes(run: Path, records: Records) -> str:
     body = []
     for n in dict.fromkeys(r["n_neurons"] for r in records):
         trials = [r for r in records if r["n_neurons"] == n]
-        prototypes = [r["test_accuracy"] for r in reference if r["n_neurons"] == n]
+        prototypes = [r["accuracy"] for r in reference if r["n_neurons"] == n]
         spikes = np.mean([r["output_spikes"] for r in trials])
         accuracies = [points([r["readouts"][kind] for r in trials]) for kind in kinds]
         body.append([str(n), *accuracies, points(prototypes), f"{spikes:.1f}"])
@@ -209,11 +209,11 @@ def against_paper(run: Path, records: Records) -> str:
     for lines in (records, *(results.read(run.parent / other / "results.jsonl") for other in LARGEST)):
         for n in dict.fromkeys(r["n_neurons"] for r in lines):
             trials = [r for r in lines if r["n_neurons"] == n]
-            prototypes = [r["test_accuracy"] for r in reference if r["n_neurons"] == n]
+            prototypes = [r["accuracy"] for r in reference if r["n_neurons"] == n]
             network = "conductances" if trials[0]["neuron"] == "euler_lif" else "simplified"
             body.append(
                 [network, str(n), *(f"{number:,}" for number in PAPER[n])]
-                + [points([r["test_accuracy"] for r in trials]), f"{trials[0]['n_train']:,}", str(len(trials))]
+                + [points([r["accuracy"] for r in trials]), f"{trials[0]['n_presentations']:,}", str(len(trials))]
                 + [points([r["readouts"]["naive_bayes"] for r in trials]), points(prototypes) if prototypes else "–"]
                 + [f"{np.mean([r[what] for r in trials]):{form}}" for what, form in MEANS]
             )
@@ -230,7 +230,7 @@ def by_their_rules(run: Path, records: Records) -> str:
         for (_, _, rule), trials in results.by_cell(lines).items():
             one = trials[0]
             body.append(
-                [str(one["n_neurons"]), name(rule), f"{one['n_train']:,}", str(len(trials))]
+                [str(one["n_neurons"]), name(rule), f"{one['n_presentations']:,}", str(len(trials))]
                 + [points([r["readouts"][kind] for r in trials]) for kind in BY_RULE]
                 + [f"{np.mean([r[what] for r in trials]):{form}}" for what, form in MEANS]
             )
@@ -263,7 +263,6 @@ def by_gradients(run: Path, records: Records) -> str:
     del records
     body = []
     for each in GRADIENTS:
-        held_out = runs.config_of(run.parent / each).data.n_validation is not None
         lines = results.read(run.parent / each / "results.jsonl")
         for cell, trials in results.by_cell(lines).items():
             one = trials[0]
@@ -274,8 +273,9 @@ def by_gradients(run: Path, records: Records) -> str:
                 [p.energy() for p in learning],
             )
             body.append(
-                [one["dataset"].upper() + ", held out" * held_out, one["architecture"], " x ".join(map(name, cell))]
-                + [str(len(one["accuracy_after"])), str(len(trials)), points([r["test_accuracy"] for r in trials], 2)]
+                [one["dataset"].upper() + ", held out" * (one["split"] == "validation"), one["architecture"]]
+                + [" x ".join(map(name, cell))]
+                + [str(len(one["accuracy_after"])), str(len(trials)), points([r["accuracy"] for r in trials], 2)]
                 + [f"{np.mean([r['output_spikes'] for r in trials]):,.0f}"]
                 + [f"{np.mean(n) / 1e3:,.1f}" for n in ([p.macs for p in answers], [p.accumulates for p in answers])]
                 + [f"{np.mean(energy) / 1e6:.3f}" for energy in joules]
@@ -307,7 +307,7 @@ def tuned(run: Path, records: Records) -> str:
         row = [name(neuron)]
         for encoder in encoders:
             mine = [lines for cell, lines in cells.items() if cell[:2] == (encoder, neuron)]
-            before, after = (100 * np.mean([r["test_accuracy"] for r in lines]) for lines in zip(*mine, strict=True))
+            before, after = (100 * np.mean([r["accuracy"] for r in lines]) for lines in zip(*mine, strict=True))
             row.append(f"{before:.1f} → {after:.1f}")
         body.append(row)
     return rows(["neuron", *map(name, encoders)], body)
@@ -319,7 +319,7 @@ def diagnosed(run: Path, records: Records) -> str:
     lines = [r for r in results.read(run / "diagnosis.jsonl") if r["rule"] == "stdp"]
     body = [
         [name(r["encoder"]), name(r["neuron"])]
-        + [f"{100 * r['test_accuracy']:.1f}", f"{r['drive']:,.0f}", f"{r['output_spikes']:,.1f}"]
+        + [f"{100 * r['accuracy']:.1f}", f"{r['drive']:,.0f}", f"{r['output_spikes']:,.1f}"]
         + [f"{100 * r['silent']:.0f}", f"{100 * r['dead']:.0f}", f"{r['similarity']:.2f}", f"{100 * r['together']:.0f}"]
         for r in lines
     ]
@@ -332,7 +332,7 @@ def by_encoder(run: Path, records: Records) -> str:
     del run
     cells = results.by_cell(records)
     encoders = list(dict.fromkeys(encoder for encoder, _, _ in cells))
-    accuracy = {(e, n): points([r["test_accuracy"] for r in trials]) for (e, n, _), trials in cells.items()}
+    accuracy = {(e, n): points([r["accuracy"] for r in trials]) for (e, n, _), trials in cells.items()}
     neurons = list(dict.fromkeys(neuron for _, neuron, _ in cells))
     body = [[name(neuron), *(accuracy[encoder, neuron] for encoder in encoders)] for neuron in neurons]
     return rows(["neuron", *map(name, encoders)], body)

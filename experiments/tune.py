@@ -35,7 +35,7 @@ def main() -> None:
     if arguments.distributed or arguments.join:
         raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
     prepare_jax()
-    from jsnn import grid, plots, results, search
+    from jsnn import data, grid, plots, results, search
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
@@ -45,8 +45,9 @@ def main() -> None:
     dataset = read_data(cfg, arguments.data_dir)
     n_validation = cfg.data.n_test or len(dataset.test_labels)
     out: Path = arguments.out or Path("checkpoints") / cfg.study
-    title = f"{cfg.study}: {dataset.name}, {n_validation} held-out images"
-    with Console(cfg.entries, title, search.presentations(cfg, n_validation)) as console:
+    evaluated = data.SPLITS[dataset.split]
+    title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}"
+    with Console(cfg.entries, title, search.presentations(cfg, n_validation), evaluated) as console:
         best = search.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     figure = plots.save(plots.tuning(results.read(out / "results.jsonl")), out / "figures" / "tuning.png")
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)

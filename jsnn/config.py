@@ -63,7 +63,7 @@ class DataConfig:
     n_train: Count | None = None
     n_assign: Count | None = None  # training images whose responses label the neurons; at most n_train by default
     n_test: Count | None = None
-    n_validation: Count | None = None  # training images, the last ones, that take the place of the test images
+    n_validation: Steps | None = None  # training images, the last ones, in the place of the test images; 0 is none
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -389,7 +389,7 @@ def largest_batch(entries: Iterable[Entry]) -> int:
     return max(entry.trial.inputs.batch_size for entry in entries)
 
 
-def load(path: Path, assignments: Iterable[str] = ()) -> Config:
+def load(path: Path, assignments: Sequence[str] = ()) -> Config:
     """Read a study from a TOML file, with `--set` assignments over it. Raises InputError."""
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
@@ -399,6 +399,11 @@ def load(path: Path, assignments: Iterable[str] = ()) -> Config:
         raise InputError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
     for assignment in assignments:
         set_path(tables, assignment)
+    swept_paths = flatten(tables["sweep"]) if isinstance(tables.get("sweep"), dict) else {}
+    for assignment in assignments:
+        key = assignment.partition("=")[0].strip()
+        if key in swept_paths:
+            raise InputError(f"--set {assignment}: {path} sweeps it; write --set 'sweep.{key}=[...]'")
     try:
         return parse(tables)
     except InputError as error:

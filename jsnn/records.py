@@ -44,7 +44,7 @@ def environment() -> dict[str, Any]:
     return {
         "jsnn": jsnn.__version__,
         "jax": version("jax"),
-        "device": f"{device.platform}:{device.device_kind}",
+        "device": device.device_kind,
         "git_commit": commit or None,
     }
 
@@ -70,12 +70,13 @@ def record(
     return {
         "study": cfg.study,
         "dataset": data.name,
+        "split": data.split,
         **identity(entry),
         "n_neurons": entry.trial.network.n_neurons,
         "batch_size": inputs.batch_size,
         "n_steps": inputs.n_steps,
-        "n_train": schedule.n_train * schedule.epochs,
-        "n_test": schedule.n_test,
+        "n_train": schedule.n_train,
+        "n_evaluated": schedule.n_test,
         **answers,
         "curve": [list(point) for point in curve],
         **where,
@@ -92,15 +93,16 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
     labels = data.test_labels[: schedule.n_test]
     confusion = np.asarray(readout.confusion(jnp.asarray(labels), jnp.asarray(predictions))).tolist()
     accuracy = float(np.mean(predictions == labels))
-    n_train, n_input = schedule.n_train * cfg.ann.epochs, data.train_images.shape[1]
+    n_presentations, n_input = curve[-1][0], data.train_images.shape[1]
     times = {
-        "presentations_per_second": n_train / max(seconds - compiled.seconds, 1e-9),
+        "presentations_per_second": n_presentations / max(seconds - compiled.seconds, 1e-9),
         "compile_seconds": compiled.seconds,
         "run_seconds": seconds,
     }
     return {
         "study": cfg.study,
         "dataset": data.name,
+        "split": data.split,
         "encoder": "none",
         "neuron": "relu",
         "rule": "backprop",
@@ -108,11 +110,12 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
         "n_neurons": cfg.ann.n_hidden,
         "batch_size": cfg.ann.batch_size,
         "n_steps": 1,
-        "n_train": n_train,
+        "n_train": schedule.n_train,
+        "n_presentations": n_presentations,
+        "n_evaluated": schedule.n_test,
         "n_assign": 0,
-        "n_test": schedule.n_test,
         "readout": "argmax",
-        "test_accuracy": accuracy,
+        "accuracy": accuracy,
         "readouts": {"argmax": accuracy},
         "confusions": {"argmax": confusion},
         "curve": [list(point) for point in curve],

@@ -70,7 +70,7 @@ def tuned(records: Iterable[R]) -> dict[tuple[str, str, str], tuple[R, R]]:
     last = max((r["rung"] for r in records), default=0)
     cells = by_cell(r for r in records if r["rung"] == last)
     return {
-        cell: (next(r for r in lines if not r["overrides"]), max(lines, key=lambda r: r["test_accuracy"]))
+        cell: (next(r for r in lines if not r["overrides"]), max(lines, key=lambda r: r["accuracy"]))
         for cell, lines in cells.items()
     }
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from jsnn import checkpoint, config, readout, results, study
 from jsnn.config import Config, Entry
-from jsnn.data import Dataset
+from jsnn.data import SPLITS, Dataset
 from jsnn.errors import InputError
 from jsnn.gradient import GradientTrial, row
 from jsnn.grid import from_first
@@ -43,6 +43,11 @@ def kind_of(lane: Lane) -> Kind:
 
 def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     """How many images are shown. Raises InputError for more than there are, or for networks that they do not fit."""
+    if data.n_held_out != (cfg.data.n_validation or 0):
+        raise InputError(
+            f"data.n_validation = {cfg.data.n_validation}: {data.name} came with {data.n_held_out} images held out; "
+            "give it as data.held_out(n_validation)"
+        )
     n_train = cfg.data.n_train or len(data.train_labels)
     plastic = [entry for entry in cfg.entries if isinstance(entry.trial, Trial)]
     n_assign = cfg.data.n_assign or min(n_train, 10_000) if plastic else 0
@@ -50,7 +55,7 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     shown = f"the {n_train} training images"
     limits = [
         ("data.n_train", n_train, len(data.train_labels), f"the training images of {data.name}"),
-        ("data.n_test", n_test, len(data.test_labels), f"the test images of {data.name}"),
+        ("data.n_test", n_test, len(data.test_labels), f"the {SPLITS[data.split]} of {data.name}"),
         ("data.n_assign", n_assign, n_train, shown),
         ("run.batch_size", config.largest_batch(cfg.entries), n_train, shown),
         ("run.epochs", cfg.run.epochs, (2**31 - 1) // n_train, "presentations are numbered in 31 bits"),

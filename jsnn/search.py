@@ -34,7 +34,7 @@ def search_of(cfg: Config) -> Search:
         raise InputError(
             f"{cfg.study}: there is nothing to tune; give [search.ranges], e.g. rule.eta_post = [1e-3, 0.1]"
         )
-    if cfg.data.n_validation is None:
+    if not cfg.data.n_validation:
         raise InputError(
             f"{cfg.study}: data.n_validation is not set; it should be training images to tune on, e.g. 5000"
         )
@@ -87,14 +87,14 @@ def rung_of(cfg: Config, study: str, n_train: int, points: Iterable[Point]) -> C
 
 def best(records: Records) -> list[dict[str, Any]]:
     """The line of the best candidate of each cell."""
-    return [max(lines, key=lambda r: r["test_accuracy"]) for lines in results.by_cell(records).values()]
+    return [max(lines, key=lambda r: r["accuracy"]) for lines in results.by_cell(records).values()]
 
 
 def survivors(records: Records, n: int) -> list[dict[str, Any]]:
     """The lines of the candidates of each cell that go on: its own numbers, which the winner is compared with in the
     end, and the best of the others, `n` in all."""
     cells = results.by_cell(records).values()
-    return [r for lines in cells for r in sorted(lines, key=lambda r: (bool(r["overrides"]), -r["test_accuracy"]))[:n]]
+    return [r for lines in cells for r in sorted(lines, key=lambda r: (bool(r["overrides"]), -r["accuracy"]))[:n]]
 
 
 def sizes(search: Search) -> list[int]:
@@ -118,7 +118,7 @@ def toml(records: Records) -> str:
     """The [[cell]] tables of these lines, to be put into a config."""
     parts = []
     for record in records:
-        lines = [f"# {100 * record['test_accuracy']:.1f} % of {record['n_test']} held-out images", "[[cell]]"]
+        lines = [f"# {100 * record['accuracy']:.1f} % of {record['n_evaluated']} held-out images", "[[cell]]"]
         lines += [f'{axis} = "{record[axis]}"' for axis in AXES]
         parts.append("\n".join(lines + [f'"{path}" = {value!r}' for path, value in record["overrides"].items()]))
     return "\n\n".join(parts) + "\n"

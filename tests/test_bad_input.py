@@ -106,7 +106,7 @@ def started(results: bytes | None = None, config_json: bytes | None = None):
 def line(**changes) -> bytes:
     """A line of results.jsonl, of the first trial of the study above."""
     first = {"encoder": "poisson", "neuron": "adaptive_lif", "rule": "stdp", "seed": 0, "overrides": {}}
-    return json.dumps({**first, "test_accuracy": 0.1, **changes}).encode() + b"\n"
+    return json.dumps({**first, "accuracy": 0.1, **changes}).encode() + b"\n"
 
 
 def file(name: str, content: bytes = b"x"):

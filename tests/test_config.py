@@ -426,6 +426,14 @@ def test_set_goes_over_the_file_and_the_last_one_wins(tmp_path):
     assert config.load(path).study == "störung"
 
 
+def test_set_of_a_number_that_is_swept_is_refused(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text('study = "x"\n[run]\nseed = 1\n[sweep]\nrun.seed = [0, 1]\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"--set run.seed=5: .* sweeps it; write --set 'sweep.run.seed=\[...\]'"):
+        config.load(path, ["run.seed=5"])
+    assert len(config.load(path, ["sweep.run.seed=[5]"]).entries) == 1
+
+
 def test_flatten_names_everything_once():
     assert config.flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": {}}) == {"a.b": 1, "a.c.d": [2], "e": {}}
 

@@ -241,12 +241,13 @@ def test_a_study_has_a_line_for_each_trial(whole):
     lines = [json.loads(line) for line in (whole / "results.jsonl").read_text().splitlines()]
     assert [(r["encoder"], r["seed"]) for r in lines] == [(e, s) for e in ("direct", "poisson") for s in (0, 1)]
     for r in lines:
-        assert r["neuron"] == "unit_lif" and r["rule"] == "bptt" and r["n_train"] == 400 and r["n_neurons"] == 30
-        assert len(r["accuracy_after"]) == 3 and r["accuracy_after"][-1] == r["test_accuracy"] > 0.15
+        assert (r["n_presentations"], r["n_evaluated"], r["split"], r["device"]) == (400, 100, "test", "cpu")
+        assert r["neuron"] == "unit_lif" and r["rule"] == "bptt" and r["n_train"] == 200 and r["n_neurons"] == 30
+        assert len(r["accuracy_after"]) == 3 and r["accuracy_after"][-1] == r["accuracy"] > 0.15
         assert [n for n, _ in r["curve"]] == [80, 160, 200, 280, 360, 400]
         assert sum(map(sum, r["confusions"]["argmax"])) == 100
         assert r["output_spikes"] == pytest.approx(sum(r["layer_spikes"][1:])) and r["layer_spikes"][1] > 0
-    assert lines[0]["test_accuracy"] != lines[1]["test_accuracy"] or lines[0]["curve"] != lines[1]["curve"]
+    assert lines[0]["accuracy"] != lines[1]["accuracy"] or lines[0]["curve"] != lines[1]["curve"]
 
 
 @pytest.mark.parametrize("stop_at", [150, 900, 1700])
@@ -258,6 +259,20 @@ def test_a_resumed_study_is_the_uninterrupted_one(dataset, whole, tmp_path, stop
     assert (tmp_path / "results.jsonl").read_bytes() == (whole / "results.jsonl").read_bytes()
     states = [runs.load_trained(out, pytest.fail)[2] for out in (whole, tmp_path)]
     jax.tree.map(np.testing.assert_array_equal, *states)
+
+
+def test_the_remainder_of_a_batch_is_no_presentation(dataset, tmp_path):
+    """Held-out training images are named, and `data.n_validation = 0` holds none out."""
+    tables = changed(data__n_train=100, data__n_validation=50, run__batch_size=64, matrix__encoder='["direct"]')
+    tables["sweep"] = {"run": {"seed": [0]}}
+    (line,) = runs.run(config.parse(tables), dataset.held_out(50), tmp_path / "held", Watcher())
+    assert (line["n_train"], line["n_presentations"], line["curve"][-1][0]) == (100, 128, 128)
+    assert line["split"] == "validation"
+    with pytest.raises(InputError, match="data.n_validation = 50: mnist_excerpt came with 0 images held out"):
+        runs.run(config.parse(tables), dataset, tmp_path / "other", Watcher())
+    tables["data"]["n_validation"] = 0
+    (line,) = runs.run(config.parse(tables), dataset, tmp_path / "final", Watcher())
+    assert line["split"] == "test"
 
 
 def test_trials_at_once_are_the_trials_one_by_one(dataset, whole, tmp_path):
@@ -293,10 +308,10 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
     images = gradient.as_images(trial.network, dataset.test_images[:100])
     response = trial.network.respond(state.params, images[None], 3, 1.0)
     right = np.argmax(np.sum(response.output, axis=0), axis=1) == dataset.test_labels[:100]
-    assert np.mean(right) == line["test_accuracy"]
+    assert np.mean(right) == line["accuracy"]
     schedule = study.Schedule(n_train=200, n_assign=0, n_test=100)
     asked = lane.asked(lanes[0], dataset, schedule, learned[0][0], lambda n: None)
-    assert [one["test_accuracy"] for one in asked][1] == line["test_accuracy"]
+    assert [one["accuracy"] for one in asked][1] == line["accuracy"]
 
 
 BAD = [

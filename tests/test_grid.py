@@ -105,7 +105,7 @@ def test_trials_at_once(tmp_path, one_by_one):
     """By vmap, up to rounding."""
     one, at_once = one_by_one, results_on(tmp_path, 1, *ALONE, "--set", "run.grid=vmap")
     for a, b in zip(one, at_once, strict=True):
-        assert abs(a["test_accuracy"] - b["test_accuracy"]) <= 2 / 24 and a["input_spikes"] == b["input_spikes"]
+        assert abs(a["accuracy"] - b["accuracy"]) <= 2 / 24 and a["input_spikes"] == b["input_spikes"]
 
 
 def test_which_devices(monkeypatch):

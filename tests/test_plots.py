@@ -33,9 +33,10 @@ def record(cell=("poisson", "lif", "stdp"), accuracy=0.5, seed=0, **other):
         "batch_size": 1,
         "n_steps": 250,
     }
-    settings |= {"n_train": 2000, "n_test": 500, "readout": "all_activity", "overrides": {"trial.seed": seed}}
+    settings |= {"n_train": 2000, "n_evaluated": 500, "split": "test"}
+    settings |= {"readout": "all_activity", "overrides": {"trial.seed": seed}}
     cell = {"encoder": encoder, "neuron": neuron, "rule": rule, "seed": seed}
-    return json.loads(json.dumps(settings | cell | {"test_accuracy": accuracy, "curve": curve} | other))
+    return json.loads(json.dumps(settings | cell | {"accuracy": accuracy, "curve": curve} | other))
 
 
 def matrix(accuracy=lambda i: i / 100):
@@ -175,6 +176,14 @@ def test_a_row_of_panels_with_nothing_published_is_left_out():
     rows = [axes.get_ylabel() for axes in panels(figure) if axes.get_ylabel()]
     assert rows == ["jsnn", "as published", "jsnn"]
     assert panels(figure)[4].patches, "Bernoulli was not published"
+
+
+def test_figures_say_which_images_the_accuracy_is_of():
+    said = {"test": "Test accuracy", "validation": "Accuracy on held-out training images", None: "Accuracy"}
+    for split, title in said.items():
+        figure = plots.accuracy_matrix([record(split=split)])
+        assert figure.get_suptitle() == title
+        assert panels(figure) != figure.axes and figure.axes[-1].get_ylabel() == f"{title[0].lower()}{title[1:]} (%)"
 
 
 def test_the_caption_says_only_what_all_records_share():

@@ -17,7 +17,7 @@ def records(run):
 
 
 def cells(run):
-    return {(r["encoder"], r["neuron"], r["rule"]): r["test_accuracy"] for r in records(run)}
+    return {(r["encoder"], r["neuron"], r["rule"]): r["accuracy"] for r in records(run)}
 
 
 def test_seed_study_is_the_whole_study():
@@ -25,7 +25,7 @@ def test_seed_study_is_the_whole_study():
     assert ours.keys() == published.keys()
     assert len(ours) == 37
     for record in records("seed_study"):
-        assert (record["n_train"], record["n_test"]) == (60_000, 10_000)
+        assert (record["n_train"], record["n_evaluated"]) == (60_000, 10_000)
 
 
 @pytest.mark.parametrize(("encoder", "tolerance"), [("poisson", 0.05), ("bernoulli", 0.08)])
@@ -58,8 +58,8 @@ def test_headline():
         ("poisson", "adaptive_lif", "stdp", 1)
     }
     assert {r["seed"] for r in trials} == {0, 1, 2, 3, 4}
-    assert all((r["n_neurons"], r["n_train"], r["n_test"]) == (100, 60_000, 10_000) for r in trials)
-    assert mean(r["test_accuracy"] for r in trials) >= 0.82
+    assert all((r["n_neurons"], r["n_train"], r["n_evaluated"]) == (100, 60_000, 10_000) for r in trials)
+    assert mean(r["accuracy"] for r in trials) >= 0.82
 
 
 def test_readme_shows_the_committed_results():
@@ -94,8 +94,8 @@ def means(lines, kind=None):
     """Mean accuracy of each cell and size, all of five seeds and all test images; `kind`: of a read-out."""
     found = {}
     for r in lines:
-        assert r["n_test"] == 10_000
-        accuracy = r["readouts"][kind] if kind else r["test_accuracy"]
+        assert r["n_evaluated"] == 10_000
+        accuracy = r["readouts"][kind] if kind else r["accuracy"]
         found.setdefault((r["encoder"], r["neuron"], r["rule"], r["n_neurons"]), {})[r["seed"]] = accuracy
     assert all(set(seeds) == set(range(5)) for seeds in found.values())
     return {cell: mean(seeds.values()) for cell, seeds in found.items()}
@@ -126,7 +126,7 @@ def test_a_batch_does_not_collapse():
     """A batch of 64, its changes summed, loses less than a point against one image at a time, paired by seed."""
     at = {}
     for r in records("batch_size"):
-        at.setdefault((r["batch_size"], r["overrides"]["network.reduction"]), {})[r["seed"]] = r["test_accuracy"]
+        at.setdefault((r["batch_size"], r["overrides"]["network.reduction"]), {})[r["seed"]] = r["accuracy"]
     online, batch = at[1, "sum"], at[64, "sum"]
     assert set(online) == set(batch) == set(range(5))
     assert mean(online[s] - batch[s] for s in online) < 0.01
@@ -150,4 +150,4 @@ def test_tuning_saw_no_test_image():
     assert {r["encoder"] for r in lines} == {"poisson", "bernoulli", "rank_order"}
     assert len({(r["encoder"], r["neuron"], r["rule"]) for r in lines}) == 36
     cfg = config.load(ROOT / "configs" / "wish_list" / "tuning.toml")
-    assert cfg.data.n_validation == 5000 and {r["n_test"] for r in lines} == {cfg.data.n_test}
+    assert cfg.data.n_validation == 5000 and {r["n_evaluated"] for r in lines} == {cfg.data.n_test}

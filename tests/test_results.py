@@ -13,7 +13,7 @@ import pytest
 from jsnn import results
 from jsnn.errors import InputError
 
-FIRST = {"study": "a", "test_accuracy": 0.1}
+FIRST = {"study": "a", "accuracy": 0.1}
 SECOND = {"study": "störung", "seed": None, "curve": [[1, 0.30000000000000004]]}
 
 

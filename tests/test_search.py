@@ -87,12 +87,13 @@ def test_a_rung_keeps_the_best_of_each_cell(tuned):
     rungs = [[line for line in history if line["rung"] == number] for number in (0, 1)]
     assert [len(rung) for rung in rungs] == [2 * 4, 2 * 2]
     assert [{line["n_train"] for line in rung} for rung in rungs] == [{32}, {64}]
+    assert {line["split"] for line in history} == {"validation"}
     for neuron in ("lif", "adaptive_lif"):
         first, second = ([line for line in rung if line["neuron"] == neuron] for rung in rungs)
         drawn = [line for line in first if line["overrides"]]
-        accuracies = sorted((line["test_accuracy"] for line in drawn), reverse=True)
+        accuracies = sorted((line["accuracy"] for line in drawn), reverse=True)
         went_on = [line for line in drawn if line["overrides"] in [s["overrides"] for s in second]]
-        assert [line["test_accuracy"] for line in went_on] == accuracies[:1]
+        assert [line["accuracy"] for line in went_on] == accuracies[:1]
         assert {} in [s["overrides"] for s in second]  # the config's own numbers
 
 
@@ -104,7 +105,7 @@ def test_the_best_of_each_cell_can_be_put_into_a_config(tuned):
     last = [line for line in results.read(tuned / "results.jsonl") if line["rung"] == 1]
     for entry in cfg.entries:
         mine = [line for line in last if line["neuron"] == entry.neuron]
-        assert entry.overrides == max(mine, key=lambda line: line["test_accuracy"])["overrides"]
+        assert entry.overrides == max(mine, key=lambda line: line["accuracy"])["overrides"]
 
 
 def test_it_does_not_see_the_test_images(tuned, tmp_path):

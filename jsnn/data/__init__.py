@@ -7,6 +7,7 @@ tensorflow-datasets (TFDS). `nmnist` are recordings of an event camera, `saccade
 import difflib
 from pathlib import Path
 
+from jsnn.data.dataset import SPLITS as SPLITS
 from jsnn.data.dataset import Dataset as Dataset
 from jsnn.errors import InputError
 

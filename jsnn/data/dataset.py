@@ -6,6 +6,8 @@ import numpy as np
 
 from jsnn.errors import InputError
 
+SPLITS = {"test": "test images", "validation": "held-out training images"}  # what a network is evaluated on
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
@@ -17,6 +19,12 @@ class Dataset:
     test_images: np.ndarray  # uint8 [n_test, 784]
     test_labels: np.ndarray  # int32 [n_test]
     n_classes: int = 10
+    n_held_out: int = 0  # training images, the last ones, that stand in the place of the test images
+
+    @property
+    def split(self) -> str:
+        """What the images in the place of the test images are: a key of `SPLITS`."""
+        return "validation" if self.n_held_out else "test"
 
     def held_out(self, n: int) -> "Dataset":
         """The last `n` training images in the place of the test images, which nobody sees: for tuning.
@@ -33,6 +41,7 @@ class Dataset:
             train_labels=self.train_labels[:left],
             test_images=self.train_images[left:],
             test_labels=self.train_labels[left:],
+            n_held_out=n,
         )
 
     def first(self, n_train: int | None = None, n_test: int | None = None) -> "Dataset":

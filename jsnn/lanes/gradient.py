@@ -221,9 +221,10 @@ def asked(
         lines.append(
             {
                 "architecture": network.architecture,
+                "n_presentations": n_updates(lane, schedule) * lane.inputs.batch_size,
                 "n_assign": 0,
                 "readout": kind,
-                "test_accuracy": accuracy,
+                "accuracy": accuracy,
                 "readouts": {kind: accuracy},
                 "confusions": {kind: matrix},
                 "accuracy_after": [float(r) / n for r in right[g]],  # each step

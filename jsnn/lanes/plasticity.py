@@ -64,9 +64,10 @@ def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]
         lines.append(
             [
                 {
+                    "n_presentations": schedule.n_train * schedule.epochs,
                     "n_assign": schedule.n_assign,
                     "readout": readout,
-                    "test_accuracy": a.accuracy[readout],
+                    "accuracy": a.accuracy[readout],
                     "readouts": a.accuracy,
                     "confusions": a.confusion,
                     "neuron_labels": a.labels.tolist(),

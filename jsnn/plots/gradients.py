@@ -9,6 +9,7 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jsnn.data import SPLITS
 from jsnn.errors import InputError
 from jsnn.plots.studies import LABELS
 from jsnn.plots.style import COLOURS, DASHES, FAINT, STYLE, titled
@@ -49,7 +50,9 @@ def progress(records: Sequence[Record]) -> Figure:
     training.set(xlabel="presentations", ylabel="error (%)", title="While it is trained")
     training.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1000:g}k" if x else "0")
     training.xaxis.set_major_locator(ticker.MaxNLocator(5))
-    steps.set(xlabel="step of the presentation", title="What it has not seen, answered after so many steps")
+    splits = {r.get("split") for runs in lines.values() for r in runs}
+    images = SPLITS.get(str(splits.pop()) if len(splits) == 1 else "", "what it has not seen").capitalize()
+    steps.set(xlabel="step of the presentation", title=f"{images}, answered after so many steps")
     steps.xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     errors = [100 * (1 - a) for runs in lines.values() for r in runs for a in r["accuracy_after"]]
     if max(errors) < 5 * min(errors):  # less than what a logarithmic axis has two numbers for

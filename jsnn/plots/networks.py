@@ -151,8 +151,10 @@ def voltages(runs: Mapping[str, tuple[ArrayLike, ArrayLike]], dt: float, other: 
 
 
 @mpl.rc_context(STYLE)
-def confusion_matrix(confusion: ArrayLike, accuracy: float, title: str = "Confusion matrix") -> Figure:
-    """Which class is taken for which: rows true, columns predicted, the last one for "no answer".
+def confusion_matrix(
+    confusion: ArrayLike, accuracy: float, title: str = "Confusion matrix", of: str = "presentations"
+) -> Figure:
+    """Which class is taken for which, `of` so many images: rows true, columns predicted, the last one for "no answer".
 
     `confusion` [c, c + 1]: counts, written where not zero, coloured by share of the row; `accuracy` 0-1.
     """
@@ -168,4 +170,4 @@ def confusion_matrix(confusion: ArrayLike, accuracy: float, title: str = "Confus
     axes.set_yticks(np.arange(n) + 0.5, map(str, range(n)))
     axes.set(xlabel="predicted class", ylabel="true class")
     colour_bar(figure, axes, Normalize(0, 100), "share of the true class (%)", 0.45 * n)
-    return titled(figure, f"{title}: {100 * accuracy:.1f} % correct", f"{counts.sum():,} presentations")
+    return titled(figure, f"{title}: {100 * accuracy:.1f} % correct", f"{counts.sum():,} {of}")

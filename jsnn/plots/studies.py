@@ -26,7 +26,10 @@ from jsnn.plots.style import ACCENT, CHANCE, COLOURS, DASHES, FAINT, INK, MUTED,
 Record = Mapping[str, Any]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
 ANN: Cell = ("none", "relu", "backprop")
-SETTINGS = ("study", "dataset", "readout", "n_neurons", "batch_size", "n_steps", "n_train", "n_test")
+SETTINGS = (
+    *("study", "dataset", "split", "readout", "n_neurons", "batch_size", "n_steps"),
+    *("n_train", "n_presentations", "n_evaluated"),
+)
 PER_ROW = 3  # panels beside each other
 
 # What names are called, in the order they are drawn; names that are not here come last, as they are.
@@ -55,7 +58,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
     """
     sources: dict[str, Mapping[Cell, Sequence[Record]]] = {"jsnn": _cells(records)}
     if published:
-        sources["as published"] = {cell: [{"test_accuracy": a}] for cell, a in published.items()}
+        sources["as published"] = {cell: [{"accuracy": a}] for cell, a in published.items()}
     encoders, neurons, rules, ann = _axes_of([cell for source in sources.values() for cell in source])
     chunks = [encoders[i : i + PER_ROW] for i in range(0, len(encoders), PER_ROW)]
     rows = [(name, chunk) for chunk in chunks for name in sources if {c[0] for c in sources[name]} & {*chunk}]
@@ -75,7 +78,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
         if published:
             panels[0].set_ylabel(name, fontsize=10, fontweight="bold", labelpad=8)
     notes = [_facts(records)] + ["hatched: no result"] * any(axes.patches for axes in figure.axes)
-    bar = colour_bar(figure, figure.axes, Normalize(0, 100), "test accuracy (%)", max(height - 0.6, 1.2))
+    bar = colour_bar(figure, figure.axes, Normalize(0, 100), f"{_evaluated(records)} (%)", max(height - 0.6, 1.2))
     if ann:
         found = {name: _summary(source[ANN]) for name, source in sources.items() if ANN in source}
         at = next(mean for mean, _ in found.values())
@@ -83,12 +86,12 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
         bar.text(-0.3, at, "ANN", color=ACCENT, ha="right", va="center", fontsize=8)
         told = (f"{' '.join(text.split())} % ({name})" for name, (_, text) in found.items())
         notes.append(f"ANN: {', '.join(told)}")
-    return titled(figure, "Test accuracy", *notes)
+    return titled(figure, _evaluated(records).capitalize(), *notes)
 
 
 @mpl.rc_context(STYLE)
 def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
-    """Test accuracy (%) against one value of a sweep, by its path in `overrides`: by default the number that has the
+    """Accuracy (%) against one value of a sweep, by its path in `overrides`: by default the number that has the
     most values. Lines for what else differs, unless it follows from that number; mean over seeds, and its 95 % interval
     where there are several.
     """
@@ -96,7 +99,7 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     curves: dict[str, dict[float, dict[Any, float]]] = {}
     for r in spiking:
         at = curves.setdefault(_line(spiking, r, others), {}).setdefault(r["overrides"][x], {})
-        at[r.get("seed")] = 100 * r["test_accuracy"]
+        at[r.get("seed")] = 100 * r["accuracy"]
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
     styles = itertools.cycle(itertools.product(DASHES, COLOURS))
@@ -111,11 +114,11 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
         axes.set_xscale("log")
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.minorticks_off()
-    axes.set(xlabel=x, ylabel="test accuracy (%)")
+    axes.set(xlabel=x, ylabel=f"{_evaluated(spiking)} (%)")
     axes.grid(axis="y")
     if len(curves) > 1:
         axes.legend(fontsize=8)
-    return titled(figure, f"Test accuracy against {word(x)}", _facts(spiking))
+    return titled(figure, f"{_evaluated(spiking).capitalize()} against {word(x)}", _facts(spiking))
 
 
 @mpl.rc_context(STYLE)
@@ -181,7 +184,7 @@ def tuning(records: Sequence[Record]) -> Figure:
     figure = Figure(figsize=(6.4, 1.6 + 0.2 * len(cells)), layout="constrained")
     axes = figure.subplots()
     names = [" x ".join(map(_label, cell)) for cell in cells]
-    own, best = ([100 * r["test_accuracy"] for r in lines] for lines in zip(*cells.values(), strict=True))
+    own, best = ([100 * r["accuracy"] for r in lines] for lines in zip(*cells.values(), strict=True))
     place = np.arange(len(cells))
     axes.hlines(place, own, best, color=FAINT, linewidth=2.5, zorder=1)
     axes.scatter(own, place, color=MUTED, s=22, label="the config's own numbers", zorder=2)
@@ -191,7 +194,7 @@ def tuning(records: Sequence[Record]) -> Figure:
     axes.grid(axis="x")
     figure.legend(loc="outside lower right", ncols=2, fontsize=8)
     one, _ = next(iter(cells.values()))
-    return titled(figure, "What tuning gives", f"{one['n_train']:,} training images, {one['n_test']:,} held out")
+    return titled(figure, "What tuning gives", f"{one['n_train']:,} training images, {one['n_evaluated']:,} held out")
 
 
 @mpl.rc_context(STYLE)
@@ -284,7 +287,7 @@ def _label(name: str) -> str:
 
 def _summary(runs: Sequence[Record]) -> tuple[float, str]:
     """The mean accuracy of the runs in percent, and what is written: `82.9`, or `82.9 ± 0.4` on two lines."""
-    percent = 100 * np.array([run["test_accuracy"] for run in runs])
+    percent = 100 * np.array([run["accuracy"] for run in runs])
     spread = f"\n± {statistics.interval(percent).half:.1f}" if len(runs) > 1 else ""
     return (float(percent.mean()), f"{percent.mean():.1f}{spread}") if runs else (math.nan, "")
 
@@ -301,6 +304,14 @@ def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, 
         axes.fill_between(x, mean - half, mean + half, color=line["color"], alpha=0.18, linewidth=0)
 
 
+def _evaluated(records: Sequence[Record]) -> str:
+    """What the accuracy of the records is of: the test images, training images that were held out, or either."""
+    splits = {record.get("split") for record in records}
+    return {"test": "test accuracy", "validation": "accuracy on held-out training images"}.get(
+        splits.pop() if len(splits) == 1 else None, "accuracy"
+    )
+
+
 def _facts(records: Sequence[Record]) -> str:
     """What the spiking records share, for the line below a figure: data, size, images, seeds."""
     spiking = [record for record in records if record["encoder"] != ANN[0]] or records
@@ -309,5 +320,8 @@ def _facts(records: Sequence[Record]) -> str:
         values = {record.get(key) for record in spiking}
         if len(values) == 1 and (value := values.pop()):
             facts.append(form.format(_label(value) if isinstance(value, str) else value))
+    shown = {record.get("n_presentations") for record in spiking}
+    if len(shown) == 1 and (value := shown.pop()) and any(record.get("n_train") != value for record in spiking):
+        facts.append(f"{value:,} presentations")
     seeds = len({record.get("seed") for record in spiking})
     return " · ".join([*facts, *[f"{seeds} seeds, ± half of the 95 % interval"] * (seeds > 1)])
