@@ -28,7 +28,7 @@ COUNTED = {
 
 
 def own(per_second, **more):
-    return {"per_second": per_second, "device": "cpu:cpu", "jsnn": "0.1.0"} | COUNTED | more
+    return {"per_second": per_second, "device": "cpu", "jsnn": "0.1.0"} | COUNTED | more
 
 
 def peer(per_second):
@@ -88,7 +88,7 @@ def test_a_failing_rival_is_left_out():
 
 def test_a_grid_is_compared_with_its_trials_alone():
     case = next(c for c in CASES if c.name == "study-36x5")
-    record = summary(case, [{"per_second": 9.0, "device": "cpu:cpu"}], [peer(10.0) | {"times_cores": 2}])
+    record = summary(case, [{"per_second": 9.0, "device": "cpu"}], [peer(10.0) | {"times_cores": 2}])
     assert (record["peer"], record["ratio"], record["n_trials"]) == ("2 x alone", 0.9, 180)
     assert record["limit_per_second"] is None
 
