@@ -22,6 +22,7 @@ from jsnn.data import events
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import GIVEN, Direct
 from jsnn.errors import InputError
+from jsnn.evolution import Dynamics, evolve
 from jsnn.feedforward import Feedforward, Lesson, ReLU
 from jsnn.gradient import GradientTrial
 from jsnn.lanes import gradient as lane
@@ -108,33 +109,63 @@ def test_augmentation_moves_what_it_should():
 # ---------------------------------------------------------------- e-prop
 
 
-def online_eprop(weights, x, labels, back, alpha, threshold, slope):
-    """The equations as Bellec et al. write them: a synapse's eligibility is carried from step to step."""
+KNOWN = {"v_rest": 0.0, "v_threshold": 1.0, "v_reset": -0.2}
+HIDDEN = {
+    "soft": SOFT,
+    "hard": LIF(tau_m=5.0, refractory=None, **KNOWN),
+    "refractory": LIF(tau_m=5.0, refractory=2.0, **KNOWN),
+    "soft_refractory_floor": LIF(tau_m=5.0, refractory=2.0, reset="soft", v_floor=-0.4, **KNOWN),
+    "hard_floor": LIF(tau_m=5.0, refractory=None, v_floor=-0.3, **KNOWN),
+    "if_hard": IF(refractory=None, v_threshold=1.0, v_reset=-0.2),
+}
+
+
+def online_eprop(neuron, weights, x, labels, back, slope):
+    """The equations as they are written: a synapse's eligibility is carried from step to step, hidden neurons with all
+    they can have, outputs that only leak.
+    """
     n_steps, batch = x.shape[:2]
-    dw = [np.zeros_like(w) for w in weights]
+    alpha = np.exp(-1 / neuron.tau_m)
+    dw, erased, dropped, floored = [np.zeros_like(w) for w in weights], 0, 0, 0
     for b in range(batch):
-        v, o = np.zeros(weights[0].shape[1]), np.zeros(weights[1].shape[1])
-        seen, leaked, heard = np.zeros(len(weights[0])), np.zeros_like(weights[0]), np.zeros(len(weights[1]))
+        n = weights[0].shape[1]
+        v, left, kept, o = np.full(n, neuron.v_rest), np.zeros(n), np.ones(n), np.zeros(weights[1].shape[1])
+        eps, leaked, heard = np.zeros_like(weights[0]), np.zeros_like(weights[0]), np.zeros(n)
         for t in range(n_steps):
-            v = alpha * v + x[t, b] @ weights[0]
-            z, psi = (v >= threshold).astype(float), slope(v - threshold)
-            v = v - z * threshold
+            hears = left < 0.5
+            v = neuron.v_rest + alpha * (v - neuron.v_rest) + (x[t, b] @ weights[0]) * hears
+            is_open = v > neuron.v_floor
+            v, left = np.maximum(v, neuron.v_floor), left - 1
+            z, psi = (v >= neuron.v_threshold).astype(float), slope(v - neuron.v_threshold)
+            eps = is_open * (alpha * kept * eps + np.outer(x[t, b], hears))
+            if neuron.reset == "hard":
+                v, kept = np.where(z > 0, neuron.v_reset, v), 1 - z
+            else:
+                v = v - z * (neuron.v_threshold - neuron.v_reset)
+            left = np.where(z > 0, neuron.refractory or 0.0, left)
             o = alpha * o + z @ weights[1]
             pi = np.exp(o) / np.exp(o).sum()
             error = (pi - np.eye(len(o))[labels[b]]) / (batch * n_steps)
-            seen = alpha * seen + x[t, b]
-            leaked = alpha * leaked + np.outer(seen, psi)
+            leaked = alpha * leaked + psi * eps
             heard = alpha * heard + z
             dw[0] += leaked * (error @ back)
             dw[1] += np.outer(heard, error)
+            erased, dropped, floored = erased + np.sum(kept == 0), dropped + np.sum(~hears), floored + np.sum(~is_open)
+    assert (erased > 0) == (neuron.reset == "hard") and (dropped > 0) == (neuron.refractory is not None)
+    assert (floored > 0) == np.isfinite(neuron.v_floor)
     return dw
 
 
 @pytest.mark.parametrize("feedback", ["random", "symmetric"])
-def test_eprop_is_what_synapses_would_do_online(double, feedback):
-    network, rule = net(surrogate=Triangular(width=1.0, height=0.3)), EProp(feedback=feedback, feedback_seed=3)
-    params, x, labels = network.init(jax.random.key(0)), raster(), jnp.array([0, 2, 1, 1])
-    found, measured = rule.gradient(network, params, lesson(x, labels))
+@pytest.mark.parametrize("name", [name for name in HIDDEN if name != "if_hard"])
+def test_eprop_is_what_synapses_would_do_online(double, name, feedback):
+    neuron = HIDDEN[name]
+    network = net(neuron=neuron, surrogate=Triangular(width=1.0, height=0.3), gain=3.0)
+    rule = EProp(feedback=feedback, feedback_seed=3)
+    params, x, labels = network.init(jax.random.key(0)), raster(14), jnp.array([0, 2, 1, 1])
+    last = params["synapses"][1]["Dense_0"]  # outputs that stay above a floor
+    last["kernel"] = 0.02 * jnp.abs(last["kernel"]) if np.isfinite(neuron.v_floor) else last["kernel"]
+    found, measured = rule.gradient(network, params, lesson(x, labels, 14))
     weights = [np.asarray(p["Dense_0"]["kernel"]) for p in params["synapses"]]
     key = jax.random.fold_in(jax.random.key(3), 0)
     back = weights[1].T if feedback == "symmetric" else np.asarray(jax.random.normal(key, (3, 5))) / np.sqrt(5)
@@ -142,21 +173,55 @@ def test_eprop_is_what_synapses_would_do_online(double, feedback):
     def slope(x):
         return 0.3 * np.maximum(0, 1 - np.abs(x))
 
-    wanted = online_eprop(weights, np.asarray(x).reshape(9, 4, 6), labels, back, np.exp(-1 / 5), 1.0, slope)
+    wanted = online_eprop(neuron, weights, np.asarray(x).reshape(14, 4, 6), labels, back, slope)
     for w, p in zip(wanted, found["synapses"], strict=True):
         np.testing.assert_allclose(p["Dense_0"]["kernel"], w, rtol=1e-10, atol=1e-14)
-    assert np.abs(wanted[0]).max() > 1e-4 and measured.rates[0] > 0
+    assert np.abs(wanted[0]).max() > 1e-5 and measured.rates[0] > 0
 
 
 @pytest.mark.parametrize("constant", [False, True])
-def test_symmetric_eprop_is_the_gradient_where_the_reset_passes_none(double, constant):
-    network = net(detach_reset=True, bias=True)
+@pytest.mark.parametrize("name", HIDDEN)
+def test_symmetric_eprop_is_the_gradient_where_the_reset_passes_none(double, name, constant):
+    """Outputs reach their floor here, too."""
+    network = net(neuron=HIDDEN[name], detach_reset=True, bias=True, gain=3.0)
     params, labels = network.init(jax.random.key(1)), jnp.array([0, 2, 1, 1])
-    x = raster()[:1] if constant else raster()
-    found, measured = EProp(feedback="symmetric").gradient(network, params, lesson(x, labels))
-    wanted, same = BPTT(loss="stepwise_cross_entropy").gradient(network, params, lesson(x, labels))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13), found, wanted)
+    x = raster(14)[:1] if constant else raster(14)
+    found, measured = EProp(feedback="symmetric").gradient(network, params, lesson(x, labels, 14))
+    wanted, same = BPTT(loss="stepwise_cross_entropy").gradient(network, params, lesson(x, labels, 14))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14), found, wanted)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), measured, same)
+    assert np.abs(found["synapses"][0]["Dense_0"]["kernel"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["soft", "hard", "refractory"])
+def test_eprop_of_two_hidden_layers_is_the_gradient_through_direct_synapses(double, name):
+    """Its approximation: each hidden layer has synapses B to the output, of value 0 but with a gradient, and none to
+    the layer above.
+    """
+    network = net(neuron=HIDDEN[name], architecture="8-7-3", gain=3.0)
+    rule, params, labels = EProp(feedback_seed=2), network.init(jax.random.key(1)), jnp.array([0, 2, 1, 1])
+    x = raster(14)
+    found, measured = rule.gradient(network, params, lesson(x, labels, 14))
+    neuron = HIDDEN[name]
+
+    def layer(current, fires):
+        dynamics = Dynamics(neuron=neuron, surrogate=network.surrogate, dt=1.0, fires=fires, detach_reset=True)
+        return evolve(dynamics, neuron.init(current.shape[1:]), current, 14)[1]
+
+    def loss(kernels):
+        seen, direct = x.reshape(14, 4, -1), 0.0
+        for i, kernel in enumerate(kernels[:-1]):
+            z = layer(jax.lax.stop_gradient(seen) @ kernel, fires=True)
+            way = z @ rule._back(params, i, z.shape[-1]).T
+            direct, seen = direct + way - jax.lax.stop_gradient(way), z
+        output = layer(jax.lax.stop_gradient(seen) @ kernels[-1] + direct, fires=False)
+        return LOSSES["stepwise_cross_entropy"](output, labels)
+
+    value, wanted = jax.value_and_grad(loss)([p["Dense_0"]["kernel"] for p in params["synapses"]])
+    np.testing.assert_allclose(measured.loss, value, rtol=1e-12)
+    for a, b in zip(found["synapses"], wanted, strict=True):
+        np.testing.assert_allclose(a["Dense_0"]["kernel"], b, rtol=1e-9, atol=1e-14)
+        assert np.abs(b).max() > 1e-4
 
 
 def test_random_eprop_lowers_the_loss_of_deep_networks():
