@@ -63,7 +63,7 @@ from rivals.cases import ALONE, CASES, PLAIN, Case
 from rivals.report import COLUMNS, Report, figure, row, summary, table
 from terminal import Parser, user_path
 
-from jsnn import config, data
+from jsnn import config, data, sealed
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -285,7 +285,7 @@ def run(cases: Sequence[Case], rivals: Mapping[str, str], arguments: argparse.Na
             peer = side(case, case.rival, functools.partial(measure_rival, case, rivals.get(case.rival, "")))
             record = run_case(case, arguments.rounds, own, peer if case.rival in rivals else None, say)
             records.append(record)
-            print(json.dumps(record), file=out, flush=True)
+            print(sealed.dumps(record), file=out, flush=True)
             say("  ".join(f"{name}: {text}" for name, text in zip(COLUMNS, row(record), strict=True)))
 
 

@@ -228,7 +228,7 @@ def main() -> None:
                 f"{found['images']} images spike for spike; v apart by {found['largest_difference_mV']:.1e} mV at most",
                 flush=True,
             )
-    results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    results.write(arguments.out / "results.jsonl", lines)
     if arguments.golden:
         kept = {name: other for name, (_, other) in runs.items()}
         np.savez_compressed(arguments.golden, **golden(learned, spikes, kept))

@@ -53,7 +53,7 @@ def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
         return diagnosis.diagnose(trial.network, learned, raster, inputs.dt, inputs.key(trials.TEST + trials.NETWORK))
 
     lines = []
-    for record in results.read(run / "results.jsonl"):
+    for record in results.trials(run / "results.jsonl"):
         if record["encoder"] != "none":
             found = diagnose(*runs.network_of(cfg, lanes, learned, record))
             which = {key: record[key] for key in OF_RESULTS}

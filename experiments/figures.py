@@ -24,7 +24,7 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
     from jsnn.gradient import GradientTrial
     from jsnn.synapses import Conductance
 
-    records = results.read(run / "results.jsonl")
+    records = results.trials(run / "results.jsonl")
     if not records:
         raise InputError(
             f"{run} has no results: run a study there first, e.g. experiments/matrix.py CONFIG --out {run}"

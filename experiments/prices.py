@@ -51,7 +51,7 @@ def main() -> None:
     cells: dict[str, list[tuple[float, float]]] = {}
     table = Table("cell", "steps", "accuracy, %", "synapses, µJ", "neurons, µJ")
     for run in arguments.run:
-        cfg, lines = runs.config_of(run), results.read(run / "results.jsonl")
+        cfg, lines = runs.config_of(run), results.trials(run / "results.jsonl")
         if not lines:
             raise InputError(f"{run} has no results: run its study first")
         for cell, trials in results.by_cell(lines).items():

@@ -6,7 +6,6 @@ One pass of mini-batch k-means over all training images; each prototype answers 
 images are of. Writes DIR/results.jsonl, a line a size and seed.
 """
 
-import json
 from pathlib import Path
 
 from console import command, percent, prepare_jax
@@ -50,7 +49,7 @@ def main() -> None:
             )
         accuracies = ", ".join(percent(r["accuracy"]) for r in lines[-len(SEEDS) :])
         print(f"{n:5d} prototypes: {accuracies} %", flush=True)
-    results.write_whole(arguments.out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    results.write(arguments.out / "results.jsonl", lines)
     print(f"results  {arguments.out / 'results.jsonl'}")
 
 

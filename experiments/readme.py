@@ -206,7 +206,7 @@ def against_paper(run: Path, records: Records) -> str:
     """
     reference = results.read(run.parent / "prototypes" / "results.jsonl")
     body = []
-    for lines in (records, *(results.read(run.parent / other / "results.jsonl") for other in LARGEST)):
+    for lines in (records, *(results.trials(run.parent / other / "results.jsonl") for other in LARGEST)):
         for n in dict.fromkeys(r["n_neurons"] for r in lines):
             trials = [r for r in lines if r["n_neurons"] == n]
             prototypes = [r["accuracy"] for r in reference if r["n_neurons"] == n]
@@ -226,7 +226,7 @@ def against_paper(run: Path, records: Records) -> str:
 def by_their_rules(run: Path, records: Records) -> str:
     """Diehl & Cook's four rules at two sizes of their network, a run each."""
     body = []
-    for lines in (records, results.read(run.parent / f"{run.name}_400" / "results.jsonl")):
+    for lines in (records, results.trials(run.parent / f"{run.name}_400" / "results.jsonl")):
         for (_, _, rule), trials in results.by_cell(lines).items():
             one = trials[0]
             body.append(
@@ -263,7 +263,7 @@ def by_gradients(run: Path, records: Records) -> str:
     del records
     body = []
     for each in GRADIENTS:
-        lines = results.read(run.parent / each / "results.jsonl")
+        lines = results.trials(run.parent / each / "results.jsonl")
         for cell, trials in results.by_cell(lines).items():
             one = trials[0]
             answers, learning = ([prices.Price(**r[key]) for r in trials] for key in ("price", "price_of_learning"))
@@ -393,6 +393,8 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "benchmark_gradients": ("benchmark", speeds_by_gradients),
 }
 
+NO_TRIALS = ("brian2", "benchmark")  # whose lines are of other things
+
 
 def rewritten(text: str) -> str:
     """README.md with its tables made anew."""
@@ -401,7 +403,8 @@ def rewritten(text: str) -> str:
         if match[1] not in TABLES:
             raise config.unknown("table", match[1], TABLES, "README.md")
         run, make = TABLES[match[1]]
-        records = results.read(ROOT / "checkpoints" / run / "results.jsonl")
+        read = results.read if run in NO_TRIALS else results.trials
+        records = read(ROOT / "checkpoints" / run / "results.jsonl")
         if not records:
             raise InputError(f"README.md: no results in checkpoints/{run}; run the study first")
         return f"<!-- table {match[1]} -->\n{make(ROOT / 'checkpoints' / run, records)}\n<!-- end -->"

@@ -49,7 +49,7 @@ def main() -> None:
     title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}"
     with Console(cfg.entries, title, search.presentations(cfg, n_validation), evaluated) as console:
         best = search.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
-    figure = plots.save(plots.tuning(results.read(out / "results.jsonl")), out / "figures" / "tuning.png")
+    figure = plots.save(plots.tuning(results.trials(out / "results.jsonl")), out / "figures" / "tuning.png")
     console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
     console.rich.print(f"best     {best}", highlight=False, markup=False, soft_wrap=True)
     console.rich.print(f"figure   {figure}", highlight=False, markup=False, soft_wrap=True)

@@ -181,7 +181,7 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
-    lines = results.read(path)
+    lines = results.trials(path)
     whole, expected = [0], []
     for lane in lanes:
         expected += [identity(cfg.entries[i]) for cell in lane.cells for i in cell.index]

@@ -9,7 +9,6 @@ program. The test images are never shown.
 """
 
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,6 +141,6 @@ def run(cfg: Config, data: Dataset, out: Path, observer: Observer, resume: bool 
         rung = rung_of(cfg, f"{cfg.study}-{number}", n_train, points)
         found = runs.run(rung, data, where, observer, resume and where.exists(), clock)
         history += [{"rung": number} | line for line in found]
-    results.write_whole(out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
+    results.write(out / "results.jsonl", history)
     results.write_whole(out / "best.toml", toml(best(found)).encode())
     return out / "best.toml"

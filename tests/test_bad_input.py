@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jsnn import config, data, runs, study
+from jsnn import config, data, runs, sealed, study
 from jsnn.data import excerpt, idx
 from jsnn.errors import InputError
 
@@ -105,8 +105,16 @@ def started(results: bytes | None = None, config_json: bytes | None = None):
 
 def line(**changes) -> bytes:
     """A line of results.jsonl, of the first trial of the study above."""
-    first = {"encoder": "poisson", "neuron": "adaptive_lif", "rule": "stdp", "seed": 0, "overrides": {}}
-    return json.dumps({**first, "accuracy": 0.1, **changes}).encode() + b"\n"
+    first = {
+        **{"study": "s", "dataset": "mnist_excerpt", "split": "test"},
+        **{"encoder": "poisson", "neuron": "adaptive_lif", "rule": "stdp", "seed": 0, "overrides": {}},
+        **dict.fromkeys(("n_neurons", "batch_size", "n_steps", "n_train", "n_presentations", "n_assign"), 4),
+        **{"n_evaluated": 10, "readout": "linear", "accuracy": 0.1, "readouts": {"linear": 0.1}},
+        **{"confusions": {"linear": [[1, 9]]}, "curve": [[4, 0.5]], "neuron_labels": [0]},
+        **{"input_spikes": 1.5, "output_spikes": None, "synaptic_operations": 6.0},
+    }
+    kept = {key: value for key, value in (first | changes).items() if value != "left out"}
+    return sealed.dumps(kept).encode() + b"\n"
 
 
 def file(name: str, content: bytes = b"x"):
@@ -362,7 +370,19 @@ CASES = [
             ("binary", 1, "not a JSON object", b"\xff\xfe\n"),
             ("number", 1, "not a JSON object", b"3\n"),
             ("another order", 1, "'encoder': 'poisson'", line(encoder="bernoulli") + line()),
-            ("no trial", 1, "'encoder': 'poisson'", b"{}\n"),
+            ("brackets", 1, "not a JSON object", b"[" * 100_000),
+            ("nested", 1, "not a JSON object", b'{"a":' * 100_000),
+            ("an infinite number", 1, "not a JSON object", b'{"a": Infinity}\n'),
+            ("a huge number", 1, "not a JSON object", b'{"a": 1e999}\n'),
+            ("a digit changed", 1, "its checksum does not hold", line().replace(b": 0.1,", b": 0.9,", 1)),
+            ("old", 1, "it has no checksum, as of an older jsnn", b'{"study": "s"}\n'),
+            ("nothing", 1, "it has no study", sealed.dumps({}).encode()),
+            ("no confusions", 1, "it has no confusions", line(confusions="left out")),
+            ("a word for a number", 2, "accuracy = 'high'", line() + line(accuracy="high")),
+            ("another accuracy", 1, "confusion matrix has 1 right of 10", line(accuracy=0.2, readouts={"linear": 0.2})),
+            ("an empty confusion", 1, "confusion matrix has 0 right of 0", line(confusions={"linear": []})),
+            ("other read-outs", 1, "readouts, confusions: ", line(readouts={"argmax": 0.1})),
+            ("accuracy of none", 1, "that of readouts.linear", line(accuracy=0.3)),
         ]
     ),
     Case("results.jsonl: too long", "out/results.jsonl", "4 lines", AGAIN, arguments=RESUME, given=started(

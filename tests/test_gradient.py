@@ -328,7 +328,9 @@ def test_a_resumed_study_is_the_uninterrupted_one(dataset, whole, tmp_path, stop
 
 def test_the_remainder_of_a_batch_is_no_presentation(dataset, tmp_path):
     """Held-out training images are named, and `data.n_validation = 0` holds none out."""
-    tables = changed(data__n_train=100, data__n_validation=50, run__batch_size=64, matrix__encoder='["direct"]')
+    tables = changed(data__n_train=100, data__n_test=20, data__n_validation=50, run__batch_size=64)
+    del tables["encoder"]
+    tables["matrix"]["encoder"] = ["direct"]
     tables["sweep"] = {"run": {"seed": [0]}}
     (line,) = runs.run(config.parse(tables), dataset.held_out(50), tmp_path / "held", Watcher())
     assert (line["n_train"], line["n_presentations"], line["curve"][-1][0]) == (100, 128, 128)

@@ -26,7 +26,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from victim import tripwire
 
-from jsnn import checkpoint, config, data, results, runs, study
+from jsnn import checkpoint, config, data, results, runs, sealed, study
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -304,12 +304,10 @@ def test_with_the_clock_everything_else_is_equal(settings, reference, at_window,
     out = at_window(1, 3, tmp_path / "out")
     (out / "results.jsonl").unlink()
     assert run(settings, out, resume=True, clock=True)[1]
-    lines = (out / "results.jsonl").read_text().splitlines()
-    for line, expected in zip(lines, reference.results.decode().splitlines(), strict=True):
-        record = json.loads(line)
+    for record, expected in zip(results.trials(out / "results.jsonl"), reference.results.splitlines(), strict=True):
         rate, *seconds = (record.pop(field) for field in runs.CLOCK_FIELDS)
         assert rate > 0 and all(isinstance(x, float) for x in seconds)
-        assert json.dumps(record) == expected
+        assert record == sealed.loads(expected)
     assert last_states(out) == reference.states
 
 
