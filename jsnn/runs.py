@@ -69,6 +69,11 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     for lane in study.plan([entry.trial for entry in plastic]):
         for cell in lane.cells:
             study.ways(cell, cfg.run.engine, cfg.run.grid)
+    if data.n_classes > readout.N_CLASSES:
+        raise InputError(
+            f"{data.name} has {data.n_classes} classes, labels up to {data.n_classes - 1}: read-outs tell at most "
+            f"{readout.N_CLASSES} apart, labels should be 0 to {readout.N_CLASSES - 1}"
+        )
     for entry in cfg.entries:
         trial = entry.trial
         if isinstance(trial, Trial) and trial.network.n_input != n_bytes:
@@ -108,6 +113,14 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
             raise InputError(
                 f"{what}: it needs {need / 1e9:.3g} GB and should fit into the {memory / 1e9:.3g} GB there are"
             )
+
+
+def too_dark(data: Dataset, schedule: Schedule) -> str | None:
+    """What to say of images that no network will see, or None."""
+    brightest = int(data.train_images[: schedule.n_train].max())
+    if brightest > 1:
+        return None
+    return f"{data.name}: no pixel is brighter than {brightest} of 255; were the images divided by 255 before?"
 
 
 def fingerprint(data: Dataset, schedule: Schedule) -> str:
@@ -238,6 +251,8 @@ def run(
     check_memory(cfg, lanes)
     if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
         observer.warn(f"--resume: there was no run in {out}; this starts one")
+    if dark := too_dark(data, schedule):
+        observer.warn(dark)
     job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock)
     path = out / "results.jsonl"
     written = read_results(path, cfg, lanes)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jsnn.data import files
 from jsnn.data.dataset import Dataset
 
 
@@ -27,7 +28,7 @@ def digest(paths: Iterable[Path]) -> str:
     """A hash of the contents of files, in the order given: 32 hexadecimal digits. Raises OSError."""
     total = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as file:
+        with files.opened(path) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:32]
 
