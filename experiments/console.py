@@ -1,17 +1,18 @@
 """What the commands share: arguments, the live table, exit codes."""
 
 import argparse
+import functools
 import importlib
 import os
 import re
 import signal
 import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from live import Console
 from rivals.clock import cores
 from terminal import Parser, prepare_streams, user_path
 
@@ -117,181 +118,6 @@ def joining(text: str | None) -> tuple[str | None, int | None, int | None]:
     return match[1], int(match[2]), int(match[3])
 
 
-def percent(accuracy: float | None) -> str:
-    """87.3, or a dash."""
-    return "–" if accuracy is None else f"{100 * accuracy:.1f}"
-
-
-class Console:
-    """A live table of the matrix with progress bars under it; plain lines where there is no terminal."""
-
-    def __init__(
-        self,
-        entries: Sequence[Any],
-        title: str,
-        total: int,
-        evaluated: str,
-        quiet: bool = False,
-        open_log: Callable[[], Any] | None = None,
-    ) -> None:
-        from rich.console import Console as Rich
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self.rich, self.entries, self.title = Rich(quiet=quiet), entries, title
-        self.evaluated = evaluated  # on what the networks are evaluated
-        self.names = {
-            axis: list(dict.fromkeys(getattr(e, axis) for e in entries)) for axis in ("encoder", "neuron", "rule")
-        }
-        self.interims: dict[tuple[str, ...], float] = {}
-        self.records: dict[tuple[str, ...], list[float]] = {}
-        self.baseline: dict[str, Any] | None = None
-        self.bars = Progress(
-            TextColumn("{task.description:24}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=self.rich,
-            auto_refresh=False,
-        )
-        self.whole = self.bars.add_task("presentations, all", total=total, rate="")
-        self.part = None
-        self.live: Any = None
-        self.began = self.shown = time.monotonic()
-        self.done = 0
-        self.note = ""
-        self.open_log, self.log = open_log, None  # of TensorBoard
-
-    def table(self) -> Any:
-        """The matrix as it stands: final accuracies, and in grey those of the training window just finished."""
-        from rich.table import Table
-
-        table = Table(title=self.title, title_style="bold", header_style="bold", caption_justify="left")
-        table.caption = f"accuracy on {self.evaluated}, %" + (
-            " (mean of a cell's trials)" if any(len(v) > 1 for v in self.records.values()) else ""
-        )
-        table.caption += "; ~ is the accuracy on the last window of training images, so far"
-        table.add_column("encoder")
-        table.add_column("neuron")
-        for rule in self.names["rule"]:
-            table.add_column(rule.replace("_", " "), justify="right")
-        for encoder in self.names["encoder"]:
-            for i, neuron in enumerate(self.names["neuron"]):
-                last = i == len(self.names["neuron"]) - 1
-                cells = [self.cell((encoder, neuron, rule)) for rule in self.names["rule"]]
-                table.add_row(
-                    encoder.replace("_", " ") if i == 0 else "", neuron.replace("_", " "), *cells, end_section=last
-                )
-        if self.baseline:
-            table.add_row("ANN 784-100-10", "relu", f"{percent(self.baseline['accuracy'])} backprop")
-        return table
-
-    def cell(self, key: tuple[str, ...]) -> str:
-        """One cell of the table."""
-        if key in self.records:
-            return f"[bold]{percent(sum(self.records[key]) / len(self.records[key]))}[/bold]"
-        return f"[dim]~{percent(self.interims[key])}[/dim]" if key in self.interims else "[dim]·[/dim]"
-
-    def __enter__(self) -> "Console":
-        if self.rich.is_terminal:
-            from rich.live import Live
-
-            self.live = Live(get_renderable=self.render, console=self.rich, refresh_per_second=4, transient=True)
-            self.live.start()
-        return self
-
-    def render(self) -> Any:
-        """Table and bars, one above the other."""
-        from rich.console import Group
-
-        return Group(self.table(), self.bars)
-
-    def __exit__(self, *_: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-        if self.log is not None:
-            self.log.close()
-        if self.records or self.interims:
-            self.rich.print(self.table())
-
-    # --- jsnn.runs.Observer
-    def lane(self, number: int, entries: Sequence[Any], presentations: int) -> None:
-        """A new bar."""
-        if self.part is not None:
-            self.bars.remove_task(self.part)
-        encoders = ", ".join(dict.fromkeys(e.encoder.replace("_", " ") for e in entries))
-        self.part = self.bars.add_task(f"{encoders}: {len(entries)} trials", total=presentations, rate="compiling")
-        if self.live is None:
-            self.rich.print(f"{encoders}: {len(entries)} trials, {presentations} presentations")
-
-    def earlier(self, n: int) -> None:
-        """Move the bar of all; it has no part in the rate."""
-        task = self.bars.tasks[0]
-        self.bars.reset(self.whole, total=task.total, completed=int(task.completed) + n, rate="")
-
-    def progress(self, n: int) -> None:
-        """Move the bars; without a terminal, say a line every 20 seconds."""
-        if INTERRUPTED.is_set():
-            raise KeyboardInterrupt
-        self.done += n
-        now = time.monotonic()
-        rate = f"{self.done / max(now - self.began, 1e-9):,.0f}/s  {self.note}".strip()
-        for task in (self.whole, self.part):
-            if task is not None:
-                self.bars.update(task, advance=n, rate=rate)
-        if self.live is None and now - self.shown > 20:
-            self.shown = now
-            task = self.bars.tasks[0]
-            done, total = int(task.completed), int(task.total or 0)
-            seconds = (total - done) / max(self.done / (now - self.began), 1e-9)
-            self.rich.print(f"  {done}/{total} presentations, {rate}, about {seconds:.0f} s left")
-
-    def interim(self, entry: Any, seen: int, measured: dict[str, float]) -> None:
-        """Grey number in the table; what else was measured beside the bar; all of it in TensorBoard's log."""
-        self.interims[entry.encoder, entry.neuron, entry.rule] = measured["accuracy"]
-        more = [f"{what} {value:.4g}" for what, value in measured.items() if what != "accuracy"]
-        self.note = ", ".join([*more, f"{percent(measured['accuracy'])} %"]) if more else ""
-        if self.open_log is not None:
-            self.log = self.log or self.open_log()
-            inputs = entry.trial.inputs
-            own = [f"{path.split('.')[-1]} {value}" for path, value in entry.overrides.items() if path != "run.seed"]
-            trial = "/".join([entry.encoder, entry.neuron, entry.rule, f"seed {int(inputs.seed)}", *own])
-            for what, value in measured.items():
-                self.log.add_scalar(f"{trial}/{what}", value, seen)
-
-    def finished(self, record: dict[str, Any]) -> None:
-        """Final number in the table."""
-        key = record["encoder"], record["neuron"], record["rule"]
-        if record["encoder"] == "none":
-            self.baseline = record
-        else:
-            self.records.setdefault(key, []).append(record["accuracy"])
-        if self.live is None:
-            self.rich.print(
-                f"  {' x '.join(key)}, seed {record['seed']}: {percent(record['accuracy'])} % of {self.evaluated}",
-                highlight=False,
-            )
-
-    def chose(self, entry: Any, way: str, why: str) -> None:
-        """A line above the table."""
-        self.rich.print(f"  {entry.encoder} x {entry.neuron} x {entry.rule}: by {way} ({why})", highlight=False)
-
-    def warn(self, message: str) -> None:
-        """A line above the table."""
-        from rich.text import Text
-
-        self.rich.print(Text.assemble(("warning: ", "yellow"), message), soft_wrap=True)
-
-
 def tensorboard(directory: Path) -> Callable[[], Any]:
     """What opens TensorBoard's log in a directory, once there is something to write. Raises InputError where its
     library is not installed.
@@ -337,18 +163,14 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     if schedule.epochs > 1:
         title = title.replace(" training images", f" training images {schedule.epochs} times", 1)
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
-    total = schedule.n_presentations * len(cfg.entries)
-    with Console(cfg.entries, title, total, evaluated, quiet=not grid.is_first(), open_log=open_log) as console:
+    n, n_answers = len(cfg.entries) * schedule.n_train * schedule.epochs, len(cfg.entries) * schedule.n_answers
+    watch = functools.partial(Console, quiet=not grid.is_first(), open_log=open_log, interrupted=INTERRUPTED.is_set)
+    with watch(cfg.entries, title, n, n_answers, evaluated) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
-    console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
+    console.say(f"results  {out / 'results.jsonl'}")
     if not arguments.no_figures and grid.is_first():
         from figures import draw
 
         with console.rich.status("drawing figures"):
             drawn = draw(out, dataset, console.warn)
-        console.rich.print(
-            f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        console.say(f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}")

@@ -8,25 +8,25 @@ to RUN/diagnosis.jsonl.
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from console import command, percent, prepare_jax
-from terminal import Parser, user_path
+from console import command, prepare_jax
+from terminal import Parser, Table, percent, user_path, warn
 
 from jsnn.errors import InputError
 
 OF_RESULTS = ("encoder", "neuron", "rule", "seed", "overrides", "accuracy", "split")  # in each line of the diagnosis
 COLUMNS = {
-    "accuracy, %": lambda r: percent(r["accuracy"]),
-    "drive, mV": lambda r: f"{r['drive']:,.0f}",
+    "accuracy": lambda r: percent(r["accuracy"]),
+    "drive": lambda r: f"{r['drive']:,.0f}",
     "output spikes": lambda r: f"{r['output_spikes']:.1f}",
-    "silent images, %": lambda r: percent(r["silent"]),
-    "dead neurons, %": lambda r: percent(r["dead"]),
-    "likeness": lambda r: f"{r['similarity']:.2f}",
-    "several at once, %": lambda r: percent(r["together"]),
+    "silent images": lambda r: percent(r["silent"]),
+    "dead neurons": lambda r: percent(r["dead"]),
+    "alike": lambda r: f"{r['similarity']:.2f}",
+    "several at once": lambda r: percent(r["together"]),
 }
+CAPTION = "drive in mV; accuracy, silent, dead and several at once in %"
 
 
 def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
     from jsnn import trial as trials
     from jsnn.simulate import dense
 
-    cfg, lanes, learned = runs.load_trained(run, lambda message: print(f"warning: {message}", file=sys.stderr))
+    cfg, lanes, learned = runs.load_trained(run, warn)
     if not all(isinstance(entry.trial, trials.Trial) for entry in cfg.entries):
         raise InputError(f"{run} was trained by gradients; a diagnosis is of networks that learn by plasticity")
     images, n_active = jnp.asarray(dataset.test_images[:n]), trials.most_active(dataset.test_images[:n])
@@ -76,22 +76,18 @@ def main() -> None:
         raise InputError(f"--n {arguments.n}: it should be 1 or more")
     prepare_jax()
     from rich.console import Console
-    from rich.table import Table
 
     from jsnn import data, results, runs
 
     name = runs.config_of(arguments.run).data.name if arguments.data_dir else "mnist_excerpt"
     lines = diagnoses(arguments.run, data.load(name, arguments.data_dir), arguments.n)
     results.write_whole(arguments.run / "diagnosis.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    table = Table(title=f"{arguments.run}: {arguments.n} test images", title_justify="left")
-    for heading in ("encoder", "neuron", "rule"):
-        table.add_column(heading)
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right")
+    title = f"{arguments.run}: {arguments.n} test images"
+    table = Table(("encoder", "neuron", "rule"), list(COLUMNS), title=title, caption=CAPTION)
     for cell, trials in results.by_cell(lines).items():
         numbers = [key for key, value in trials[0].items() if isinstance(value, float)]
         mean = {key: sum(trial[key] for trial in trials) / len(trials) for key in numbers}
-        table.add_row(*(word.replace("_", " ") for word in cell), *(show(mean) for show in COLUMNS.values()))
+        table.add(*cell, *(show(mean) for show in COLUMNS.values()))
     Console().print(table)
 
 

@@ -9,10 +9,10 @@ Neurons are labelled afresh, from the frozen networks' responses to training ima
 gradients have labels already.
 """
 
-import sys
 
-from console import command, percent, prepare_jax
-from terminal import Parser, user_path
+from console import command, prepare_jax
+from live import counted
+from terminal import Parser, Table, percent, user_path, warn
 
 
 def main() -> None:
@@ -28,18 +28,13 @@ def main() -> None:
     prepare_jax()
     import dataclasses
 
-    from rich import box
     from rich.console import Console
-    from rich.progress import Progress
-    from rich.table import Table
 
     from jsnn import config, data, evaluation, plots, readout, runs, study
     from jsnn.gradient import GradientTrial
     from jsnn.lanes import gradient
 
-    cfg, lanes, learned = runs.load_trained(
-        arguments.run, lambda message: print(f"warning: {message}", file=sys.stderr)
-    )
+    cfg, lanes, learned = runs.load_trained(arguments.run, warn)
     own = arguments.data_dir is not None or cfg.data.name == "mnist_excerpt"
     if cfg.data.name in data.RECORDINGS:
         n_steps = cfg.run.n_steps
@@ -57,18 +52,10 @@ def main() -> None:
     axes = [axis for axis in config.AXES if len({getattr(e, axis) for e in cfg.entries}) > 1]
     same = [getattr(cfg.entries[0], axis) for axis in config.AXES if axis not in axes]
     caption = "; ".join(["accuracy, %", *([" x ".join(same)] if same else [])])
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left", box=box.SIMPLE_HEAD)
     numbers = list(dict.fromkeys(path for e in cfg.entries for path in e.overrides if path != "run.seed"))
-    for heading in axes:
-        table.add_column(heading)
-    for heading in (*map(plots.word, numbers), "seed", *(name.replace("_", " ") for name in readouts)):
-        table.add_column(heading, justify="right")
-    with Progress(transient=True) as progress:
-        task = progress.add_task("presentations", total=total)
-
-        def advance(n: int) -> None:
-            progress.advance(task, n)
-
+    headings = (*map(plots.word, numbers), "seed", *(name.replace("_", " ") for name in readouts))
+    table = Table(axes, headings, title=title, caption=caption)
+    with counted(total) as advance:
         for lane, networks, labelled in zip(lanes, learned, has_labels, strict=True):
             if labelled:
                 lines = gradient.asked(lane, dataset, schedule, networks[0], advance)
@@ -82,7 +69,7 @@ def main() -> None:
                     accuracies = (percent(accuracy.get(name)) for name in readouts)
                     own = [str(entry.overrides.get(path, "")) for path in numbers]
                     seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
-                    table.add_row(*(getattr(entry, axis) for axis in axes), *own, seed, *accuracies)
+                    table.add(*(getattr(entry, axis) for axis in axes), *own, seed, *accuracies)
     Console().print(table)
 
 

@@ -6,15 +6,15 @@ Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, recep
 presentation. That one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from console import command, prepare_jax
-from terminal import Parser, user_path
+from terminal import Parser, user_path, warn
 
 from jsnn.errors import InputError
+from jsnn.text import plain
 
 
 def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
@@ -113,8 +113,8 @@ def main() -> None:
 
     name = runs.config_of(arguments.run).data.name if arguments.data_dir else "mnist_excerpt"
     dataset = data.load(name, arguments.data_dir)
-    for path in draw(arguments.run, dataset, lambda message: print(f"warning: {message}", file=sys.stderr)):
-        print(path)
+    for path in draw(arguments.run, dataset, warn):
+        print(plain(path))
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 from console import command
-from terminal import Parser, user_path
+from terminal import Parser, Table, user_path
 
 from jsnn import config, plots, prices, results, runs
 from jsnn.errors import InputError
 from jsnn.records import identity
+from jsnn.text import LABEL, plain
 
 
 def price_of(line: Mapping[str, Any], cfg: config.Config) -> prices.Price:
@@ -45,33 +46,32 @@ def main() -> None:
     parser.add_argument("--out", type=user_path, metavar="FILE", default=Path("prices.png"), help="the figure")
     arguments = parser.parse_args()
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
+    plots.check_format(arguments.out)
     models: dict[str, list[tuple[float, float]]] = {}
     cells: dict[str, list[tuple[float, float]]] = {}
-    table = Table("cell", "steps", "accuracy, %", "synapses, µJ", "neurons, µJ")
+    table = Table(("cell",), ("steps", "accuracy (%)", "synapses (µJ)", "neurons (µJ)"))
     for run in arguments.run:
         cfg, lines = runs.config_of(run), results.trials(run / "results.jsonl")
         if not lines:
             raise InputError(f"{run} has no results: run its study first")
         for cell, trials in results.by_cell(lines).items():
-            name = " x ".join(str(plots.LABELS.get(part, part)).replace("_", " ") for part in cell)
+            name = " x ".join(map(plots.label, cell))
             name = f"{name}, {trials[0].get('architecture', trials[0]['n_neurons'])}"
             name += ", held out" * (trials[0]["split"] == "validation")
             points = points_of(trials, cfg)
             if len(points) > 1 or cell[0] == "none" or "architecture" in trials[0]:
                 models[name] = points
             else:  # a matrix of plasticity has many: one colour an encoder
-                cells.setdefault(f"{plots.LABELS.get(cell[0], cell[0])}, plasticity", []).extend(points)
+                cells.setdefault(f"{plots.label(cell[0])}, plasticity", []).extend(points)
             neurons = float(np.mean([price_of(line, cfg).energy_of_neurons() for line in trials])) / 1e6
             energy, accuracy = points[-1]
-            table.add_row(name, str(trials[0]["n_steps"]), f"{100 * accuracy:.2f}", f"{energy:.4f}", f"{neurons:.4f}")
+            shown = Text(plain(name, 2 * LABEL)), str(trials[0]["n_steps"]), f"{100 * accuracy:.2f}"
+            table.add(*shown, f"{energy:.4f}", f"{neurons:.4f}")
     Console().print(table)
-    print(
-        plots.save(
-            plots.pareto(models, cells, "float32 in 45 nm, arithmetic alone; neurons' updates apart"), arguments.out
-        )
-    )
+    figure = plots.pareto(models, cells, "float32 in 45 nm, arithmetic alone; neurons' updates apart")
+    print(plain(plots.save(figure, arguments.out)))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ images are of. Writes DIR/results.jsonl, a line a size and seed.
 
 from pathlib import Path
 
-from console import command, percent, prepare_jax
-from terminal import Parser, user_path
+from console import command, prepare_jax
+from terminal import Parser, percent, user_path
 
 SIZES, SEEDS = (25, 100, 400, 1600), range(5)
 

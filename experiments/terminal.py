@@ -87,6 +87,16 @@ class Parser(argparse.ArgumentParser):
         super().error(plain(message))
 
 
+def warn(message: str) -> None:
+    """A line on stderr."""
+    print(f"warning: {plain(message)}", file=sys.stderr)
+
+
+def percent(accuracy: float | None) -> str:
+    """87.3, or a dash."""
+    return "–" if accuracy is None else f"{100 * accuracy:.1f}"
+
+
 def clock(seconds: float) -> str:
     """1:02:03 for hours, minutes and seconds; 0:02:03."""
     whole = max(0, round(seconds))

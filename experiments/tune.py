@@ -8,21 +8,25 @@ Writes DIR/results.jsonl, a line a candidate and rung; DIR/best.toml, [[cell]] t
 experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or killed search goes on with --resume.
 """
 
+import functools
 from pathlib import Path
 
-from console import Console, command, prepare_jax, read_data, study_parser
+from console import INTERRUPTED, command, prepare_jax, read_data, study_parser, tensorboard
+from live import Console
 from rivals.clock import cores
 
 from jsnn import config
 from jsnn.errors import InputError
 
 
-def names_of(cell: str) -> list[str]:
-    """Encoder, neuron and rule of `--cell`."""
+def only(tables: dict, cell: str) -> dict:
+    """The tables of a study of which one cell is left."""
     names = [name.strip() for name in cell.split(" x ")]
     if len(names) != 3:
         raise InputError(f"--cell {cell}: it should be 'ENCODER x NEURON x RULE'")
-    return names
+    axes = dict(zip(config.AXES, names, strict=True))
+    left = tables | {"matrix": {axis: [name] for axis, name in axes.items()}}
+    return left | {axis: {k: v for k, v in tables.get(axis, {}).items() if k == name} for axis, name in axes.items()}
 
 
 def main() -> None:
@@ -37,7 +41,7 @@ def main() -> None:
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
-        cfg = search.of_cell(cfg, *names_of(arguments.cell))
+        cfg = config.parse(only(cfg.tables, arguments.cell))
     search.search_of(cfg)
     grid.use_cores(cores())
     dataset = read_data(cfg, arguments.data_dir)
@@ -45,12 +49,15 @@ def main() -> None:
     out: Path = arguments.out or Path("checkpoints") / cfg.study
     evaluated = data.SPLITS[dataset.split]
     title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}"
-    with Console(cfg.entries, title, search.presentations(cfg, n_validation), evaluated) as console:
+    open_log = tensorboard(out / "tensorboard") if arguments.tensorboard else None
+    watch = functools.partial(Console, of_cell="best", open_log=open_log, interrupted=INTERRUPTED.is_set)
+    with watch(cfg.entries, title, *search.presentations(cfg, n_validation), evaluated) as console:
         best = search.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
-    figure = plots.save(plots.tuning(results.trials(out / "results.jsonl")), out / "figures" / "tuning.png")
-    console.rich.print(f"results  {out / 'results.jsonl'}", highlight=False, markup=False, soft_wrap=True)
-    console.rich.print(f"best     {best}", highlight=False, markup=False, soft_wrap=True)
-    console.rich.print(f"figure   {figure}", highlight=False, markup=False, soft_wrap=True)
+    console.say(f"results  {out / 'results.jsonl'}")
+    console.say(f"best     {best}")
+    if not arguments.no_figures:
+        figure = plots.save(plots.tuning(results.trials(out / "results.jsonl")), out / "figures" / "tuning.png")
+        console.say(f"figure   {figure}")
 
 
 if __name__ == "__main__":

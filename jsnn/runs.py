@@ -69,11 +69,6 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     for lane in study.plan([entry.trial for entry in plastic]):
         for cell in lane.cells:
             study.ways(cell, cfg.run.engine, cfg.run.grid)
-    if data.n_classes > readout.N_CLASSES:
-        raise InputError(
-            f"{data.name} has {data.n_classes} classes, labels up to {data.n_classes - 1}: read-outs tell at most "
-            f"{readout.N_CLASSES} apart, labels should be 0 to {readout.N_CLASSES - 1}"
-        )
     for entry in cfg.entries:
         trial = entry.trial
         if isinstance(trial, Trial) and trial.network.n_input != n_bytes:
@@ -113,14 +108,6 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
             raise InputError(
                 f"{what}: it needs {need / 1e9:.3g} GB and should fit into the {memory / 1e9:.3g} GB there are"
             )
-
-
-def too_dark(data: Dataset, schedule: Schedule) -> str | None:
-    """What to say of images that no network will see, or None."""
-    brightest = int(data.train_images[: schedule.n_train].max())
-    if brightest > 1:
-        return None
-    return f"{data.name}: no pixel is brighter than {brightest} of 255; were the images divided by 255 before?"
 
 
 def fingerprint(data: Dataset, schedule: Schedule) -> str:
@@ -251,8 +238,6 @@ def run(
     check_memory(cfg, lanes)
     if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
         observer.warn(f"--resume: there was no run in {out}; this starts one")
-    if dark := too_dark(data, schedule):
-        observer.warn(dark)
     job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock)
     path = out / "results.jsonl"
     written = read_results(path, cfg, lanes)
@@ -274,6 +259,7 @@ def run(
             observer.finished(line)
     if cfg.ann is not None:
         if len(written) == n_done:
+            observer.phase("training the ANN")
             new = [ann_record(cfg, data, schedule, job.environment, clock)]
             from_first(functools.partial(results.append, path, new))
             written += new
@@ -313,13 +299,16 @@ def _train_lane(
 def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Train a lane, let its networks answer, and make their lines."""
     schedule = job.schedule
-    state = restore_lane(job.out, number, lane, job.observer.warn) or kind_of(lane).begin(job, lane)
-    began, compiled_before = time.perf_counter(), job.compiled.seconds
+    restored = restore_lane(job.out, number, lane, job.observer.warn)
     total = schedule.n_train * schedule.epochs
-    done = min(total, state.window * -(-schedule.n_train // schedule.windows))
+    done = min(total, (restored.window if restored else 0) * -(-schedule.n_train // schedule.windows))
     job.observer.earlier(len(entries) * done)
     job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_answers))
+    state = restored or kind_of(lane).begin(job, lane)
+    began, compiled_before = time.perf_counter(), job.compiled.seconds
+    job.observer.phase("training", len(entries) * (total - done))
     state = _train_lane(job, number, lane, entries, state)
+    job.observer.phase("answers", len(entries) * schedule.n_answers)
     answers = kind_of(lane).answers(job, lane, state)
     seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before
     lines = []

@@ -70,6 +70,9 @@ class Watcher:
     def lane(self, number, entries, presentations):
         pass
 
+    def phase(self, what, presentations=0):
+        pass
+
     def earlier(self, n):
         self.before += n
 

@@ -171,3 +171,157 @@ def test_any_character_can_be_printed_anywhere(monkeypatch):
     prepare_streams()
     print("µ – ± … ├─┤ ━ 中 \udcff", flush=True)
     assert stream.buffer.getvalue() == rb"u - +- ... --- - \u4e2d \udcff" + os.linesep.encode()
+
+
+# live
+
+
+def entries(**tables):
+    from jsnn import config
+
+    return config.parse({"study": "test", "network": {"n_neurons": 4}, "run": {"n_steps": 10}} | tables).entries
+
+
+class Clock:
+    """A run of lanes in simulated time: each phase compiles, then shows its images at a speed."""
+
+    def __init__(self, entries, per_trial, compiling, speeds):
+        from live import Forecast
+
+        self.now, self.per_trial, self.compiling, self.speeds = 0.0, per_trial, compiling, speeds
+        self.forecast = Forecast(entries, *(n * len(entries) for n in per_trial))
+        self.guesses = []
+
+    def lane(self, entries, new):
+        n_trials = len(entries)
+        self.forecast.lane(entries, n_trials * sum(self.per_trial))
+        for phase, n in zip(("training", "answers"), self.per_trial, strict=True):
+            self.forecast.begin(phase, n_trials * n, self.now)
+            self.now += new * self.compiling
+            for _ in range(20):
+                self.guesses.append((self.now, self.forecast.remaining(self.now)))
+                self.now += n_trials * n / 20 / self.speeds[phase]
+                self.forecast.progress(n_trials * n // 20, self.now)
+
+    def ratios(self):
+        """Of what was guessed to what was left, from a tenth of the time to 95 % of it."""
+        return [g / (self.now - at) for at, g in self.guesses if 0.1 * self.now < at < 0.95 * self.now and g]
+
+
+def test_the_time_left_is_right_after_a_tenth_of_a_run():
+    some = entries(matrix={"encoder": ["poisson", "bernoulli", "rank_order"], "neuron": ["if", "lif", "srm0"]})
+    run = Clock(some, (2000, 1000), compiling=6.0, speeds={"training": 400.0, "answers": 800.0})
+    for i, encoder in enumerate(("poisson", "bernoulli", "rank_order")):
+        run.lane([e for e in some if e.encoder == encoder], new=3 if i == 0 else 0)
+    assert all(0.5 < ratio < 2 for ratio in run.ratios()) and len(run.ratios()) > 80
+    assert run.guesses[0][1] is None  # nothing is said while the first programs compile
+    assert run.forecast.done == run.forecast.total
+
+
+def test_lanes_of_other_sizes_take_other_times():
+    some = entries(sweep={"run.n_steps": [10, 100]})
+    run = Clock(some, (2000, 1000), compiling=1.0, speeds={"training": 100.0, "answers": 100.0})
+    run.lane(some[:1], new=1)
+    assert run.forecast.remaining(run.now) == pytest.approx(300 + 2, rel=0.15)  # ten times, and two programs
+
+
+def test_what_was_done_earlier_is_not_in_the_speed():
+    from live import Forecast
+
+    some = entries()
+    forecast = Forecast(some, 1000, 500)
+    forecast.done += 900
+    forecast.lane(some, 600)
+    forecast.begin("training", 100, 10.0)
+    for now in range(20, 30):
+        forecast.progress(10, float(now))
+    assert forecast.remaining(30.0) == pytest.approx(500 / 20 + 5, rel=0.1)
+    forecast.begin("answers", 500, 30.0)
+    assert forecast.done == 1000 and forecast.left == {"training": 0, "answers": 500}
+
+
+class FakeTime:
+    def __init__(self, monkeypatch):
+        import live
+
+        self.now = 1000.0
+        monkeypatch.setattr(live.time, "monotonic", lambda: self.now)
+
+
+def a_console(some, **options):
+    from live import Console as Live
+
+    file = io.StringIO()
+    rich = Console(file=file, width=options.pop("width", 80), highlight=False, **options)
+    return Live(some, "\x1b[2Ja title", 3200, 800, "test images", rich=rich), file
+
+
+RECORD = {"encoder": "poisson", "neuron": "[red]", "rule": "stdp", "seed": 1, "overrides": {"rule.\x1b[1m": 0.5}}
+
+
+@pytest.mark.parametrize("how", [{}, {"force_terminal": True, "_environ": {"TERM": "dumb"}}])
+def test_without_a_terminal_lines_say_what_is_going_on(how, monkeypatch):
+    import live
+
+    monkeypatch.setattr(live, "EVERY", 0.0)
+    time, some = FakeTime(monkeypatch), entries(matrix={"neuron": ["if", "lif"]})
+    console, file = a_console(some, **how)
+    console.keep_saying = lambda: None  # the thread: by hand
+    console.over.wait = lambda seconds: console.over.is_set()
+    with console:
+        console.lane(0, some, 4000)
+        console.phase("measuring dense of poisson x if x stdp")
+        time.now += 75
+        console.say(f"{console.position()}; {console.activity()}")
+        console.phase("training", 3200)
+        time.now += 21
+        console.say(f"{console.position()}; {console.activity()}")
+        for _ in range(10):
+            time.now += 6
+            console.progress(160)
+        console.say(f"{console.position()}; {console.activity()}")
+        console.finished(RECORD | {"accuracy": 0.5})
+    lines = file.getvalue().splitlines()
+    assert "\x1b" not in file.getvalue()
+    assert lines[0] == r"\x1b[2Ja title, 4,000 presentations in all"
+    assert any("measuring dense of poisson x if x stdp, for 0:01:15" in line for line in lines)
+    assert any("estimating the time left; poisson, 2 trials: compiling (training), for 0:00:21" in x for x in lines)
+    assert any("0:02:36  1,600 of 4,000 presentations (40 %), about 0:01:28 left" in line for line in lines), lines
+    assert r"  poisson x [red] x stdp, \x1b[1m 0.5, seed 1: 50.0 % of test images" in lines
+
+
+def test_a_line_comes_in_time_while_nothing_happens(monkeypatch):
+    import live
+
+    monkeypatch.setattr(live, "EVERY", 0.05)
+    console, file = a_console(entries())
+    waits = iter([False, False, True])
+    console.over.wait = lambda seconds: __import__("time").sleep(0.06) or next(waits)
+    console.keep_saying()
+    assert file.getvalue().count("estimating the time left") == 2
+
+
+@pytest.mark.parametrize("width", [30, 50, 80])
+def test_the_live_table_fits(width, monkeypatch):
+    time, some = FakeTime(monkeypatch), entries(matrix={"neuron": ["if", "lif"], "rule": ["stdp", "hebbian"]})
+    console, file = a_console(some, width=width, force_terminal=True, _environ={"TERM": "xterm"})
+    console.lane(0, some, 4000)
+    console.phase("training", 3200)
+    time.now += 40
+    console.records["poisson", "if", "stdp"] = [0.78]
+    console.interims["poisson", "lif", "hebbian"] = 0.123
+    file.truncate(file.seek(0))
+    console.rich.print(console.render())
+    text = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", file.getvalue())
+    assert all(len(line) <= width for line in text.splitlines())
+    words = " ".join(text.split())
+    assert "78.0" in words and "~12.3" in words and "compiling (training), for 0:00:40" in words
+    assert "~ is the accuracy" in words
+    console.interims.clear()
+    assert "~" not in console.table().caption
+
+
+def test_no_color_is_honoured(monkeypatch):
+    console, file = a_console(entries(), force_terminal=True, _environ={"TERM": "xterm", "NO_COLOR": "1"})
+    console.warn("[bold]of \x1b[31m")
+    assert "[3" not in file.getvalue().replace(r"\x1b[31m", "") and r"[bold]of \x1b[31m" in file.getvalue()

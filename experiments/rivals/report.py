@@ -145,6 +145,7 @@ def figure(records: Sequence[Report]) -> Any:
                 if points:
                     axes.loglog(*zip(*points, strict=True), style, color=colour, label=names.get(who, who))
             axes.set(xlabel=title, ylabel="ms a presentation")
+            axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
             axes.grid(True, which="major")
             if some:
                 axes.set_xticks([r[field] for r in some], [str(r[field]) for r in some], minor=False)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from jsnn.data import files
 from jsnn.data.dataset import Dataset
 
 
@@ -28,7 +27,7 @@ def digest(paths: Iterable[Path]) -> str:
     """A hash of the contents of files, in the order given: 32 hexadecimal digits. Raises OSError."""
     total = hashlib.sha256()
     for path in paths:
-        with files.opened(path) as file:
+        with open(path, "rb") as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:32]
 

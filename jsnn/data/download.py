@@ -30,7 +30,7 @@ def fetch(name: str) -> Path:
     if not missing:
         return directory
     _log.info("downloading %s, once, to %s", name, directory)
-    with prepared.quiet(), _impatient(), _silent("urllib3"):
+    with prepared.quiet(), _impatient():
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
         from tensorflow_datasets.core.download.util import DownloadError
@@ -51,18 +51,6 @@ def fetch(name: str) -> Path:
         with cache.replacing(directory / file) as part:
             shutil.copyfile(path, part)
     return directory
-
-
-@contextlib.contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Keep off the screen what a library logs of each attempt; what comes of them is said in one line."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,12 @@ class Observer(Protocol):
         """A lane begins: its trials, and how many presentations are still to come."""
         ...
 
+    def phase(self, what: str, presentations: int = 0) -> None:
+        """What comes next: "training" or "answers", with so many presentations of all trials of the lane, after their
+        programs are compiled; or something without presentations, such as "measuring engines".
+        """
+        ...
+
     def earlier(self, n: int) -> None:
         """`n` presentations were done before this process began."""
         ...

@@ -5,11 +5,11 @@ They are built without pyplot: they are the caller's alone.
 
 from jsnn.plots.gradients import pareto, progress
 from jsnn.plots.networks import confusion_matrix, presentation, receptive_fields, thresholds, voltages
-from jsnn.plots.studies import ANN, LABELS, accuracy_matrix, learning_curves, sweep, swept_curves, tuning, word
-from jsnn.plots.style import ACCENT, COLOURS, HEAT, MUTED, STYLE, save
+from jsnn.plots.studies import ANN, LABELS, accuracy_matrix, label, learning_curves, sweep, swept_curves, tuning, word
+from jsnn.plots.style import ACCENT, COLOURS, FORMATS, HEAT, MUTED, STYLE, check_format, save
 
 __all__ = [
-    "ACCENT", "ANN", "COLOURS", "HEAT", "LABELS", "MUTED", "STYLE", "accuracy_matrix", "confusion_matrix",
-    "learning_curves", "pareto", "presentation", "progress", "receptive_fields", "save", "sweep", "swept_curves",
-    "thresholds", "tuning", "voltages", "word",
+    "ACCENT", "ANN", "COLOURS", "FORMATS", "HEAT", "LABELS", "MUTED", "STYLE", "accuracy_matrix", "check_format",
+    "confusion_matrix", "label", "learning_curves", "pareto", "presentation", "progress", "receptive_fields", "save",
+    "sweep", "swept_curves", "thresholds", "tuning", "voltages", "word",
 ]  # fmt: skip

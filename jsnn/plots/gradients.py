@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from jsnn.data import SPLITS
 from jsnn.errors import InputError
-from jsnn.plots.studies import LABELS
-from jsnn.plots.style import COLOURS, DASHES, FAINT, STYLE, titled
+from jsnn.plots.studies import label, word
+from jsnn.plots.style import COLOURS, FAINT, STYLE, colour, look, titled
+from jsnn.text import LABEL, plain
 
 Record = Mapping[str, Any]
 MARKERS = "osD^vP"
@@ -30,23 +31,18 @@ def progress(records: Sequence[Record]) -> Figure:
     lines: dict[str, list[Record]] = {}
     for r in records:
         if "accuracy_after" in r:
-            name = " x ".join(
-                str(LABELS.get(r[axis], r[axis])).replace("_", " ") for axis in ("encoder", "neuron", "rule")
-            )
-            own = ", ".join(
-                f"{path.split('.')[-1].replace('_', ' ')} {value}" for path, value in r["overrides"].items()
-            )
-            lines.setdefault(f"{name} {own}".strip(), []).append(r)
+            name = " x ".join(label(r[axis]) for axis in ("encoder", "neuron", "rule"))
+            own = ", ".join(f"{word(path)} {value}" for path, value in r["overrides"].items())
+            lines.setdefault(plain(f"{name} {own}".strip(), 3 * LABEL), []).append(r)
     if not lines:
         raise InputError("no record of a network trained by gradients")
     figure = Figure(figsize=(10.5, 3.4), layout="constrained")
     training, steps = figure.subplots(1, 2)
     for i, (name, runs) in enumerate(lines.items()):
-        look: Any = {"color": COLOURS[i % len(COLOURS)], "linestyle": DASHES[i // len(COLOURS) % len(DASHES)]}
         x = [at for at, _ in runs[0]["curve"]]
-        _band(training, x, [[a for _, a in r["curve"]] for r in runs], name, look)
+        _band(training, x, [[a for _, a in r["curve"]] for r in runs], name, look(i))
         after = [r["accuracy_after"] for r in runs]
-        _band(steps, range(1, len(after[0]) + 1), after, name, look)
+        _band(steps, range(1, len(after[0]) + 1), after, name, look(i))
     training.set(xlabel="presentations", ylabel="error (%)", title="While it is trained")
     training.xaxis.set_major_formatter(lambda x, _: f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1000:g}k" if x else "0")
     training.xaxis.set_major_locator(ticker.MaxNLocator(5))
@@ -107,9 +103,10 @@ def pareto(
     axes.plot(x, np.maximum(y, FEWEST), color=FAINT, linewidth=5, label="front", zorder=0)
     for i, (name, points) in enumerate([*models.items(), *cells.items()]):
         energy, accuracy = np.array(points).T
-        look: Any = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i // len(COLOURS) % len(MARKERS)]}
+        n, marker = len(COLOURS), MARKERS[i // len(COLOURS) % len(MARKERS)]
+        style: Any = {"color": colour(i % n + n * (i // (n * len(MARKERS)))), "marker": marker}
         error = np.maximum(100 * (1 - accuracy), FEWEST)
-        axes.plot(energy, error, label=name, markersize=5, linewidth=1.2 if name in models else 0, **look)
+        axes.plot(energy, error, label=name, markersize=5, linewidth=1.2 if name in models else 0, **style)
     axes.set(xscale="log", yscale="log", xlabel="energy of the synapses for an answer (µJ)", ylabel="error (%)")
     axes.xaxis.set_major_formatter(lambda e, _: f"{e:g}")
     axes.yaxis.set_major_formatter(lambda e, _: f"{e:g}")

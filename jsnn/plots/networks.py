@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from jsnn.errors import InputError
 from jsnn.plots.style import ACCENT, COLOURS, DASHES, HEAT, INK, MUTED, STYLE, colour_bar, heat, titled
+from jsnn.text import name as shown
 
 
 @mpl.rc_context(STYLE)
@@ -141,9 +142,10 @@ def voltages(runs: Mapping[str, tuple[ArrayLike, ArrayLike]], dt: float, other: 
         left.plot(time, theirs[:, neuron], color=ACCENT, linewidth=2.6, alpha=0.45, label=other)
         left.plot(time, mine[:, neuron], color=INK, linewidth=0.8, label="jsnn")
         left.set(ylabel="v (mV)", xlim=(0, time[-1]))
-        left.set_title(f"{name.replace('_', ' ')}, neuron {neuron}", loc="left")
+        left.set_title(f"{shown(name)}, neuron {neuron}", loc="left")
         right.plot(time, np.maximum(np.abs(mine - theirs).max(axis=1), 1e-16), color=INK, linewidth=0.8)
         right.set(yscale="log", ylim=(1e-16, 1e2), ylabel="apart (mV)")
+        right.yaxis.set_major_formatter(lambda y, _: f"{y:.0e}")
     panels[0][0].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, fontsize=8.5)
     for axes in panels[-1]:
         axes.set_xlabel("time (ms)")

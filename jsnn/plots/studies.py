@@ -9,7 +9,7 @@ as a mean with its 95 % interval (a rerun of a seed replaces the run before it);
 import itertools
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -21,7 +21,22 @@ from matplotlib.figure import Figure
 
 from jsnn import results, statistics
 from jsnn.errors import InputError
-from jsnn.plots.style import ACCENT, CHANCE, COLOURS, DASHES, FAINT, INK, MUTED, STYLE, colour_bar, heat, titled
+from jsnn.plots.style import (
+    ACCENT,
+    CHANCE,
+    FAINT,
+    INK,
+    MUTED,
+    STYLE,
+    colour,
+    colour_bar,
+    dash,
+    heat,
+    look,
+    titled,
+)
+from jsnn.text import LABEL, plain
+from jsnn.text import name as shown
 
 Record = Mapping[str, Any]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
@@ -45,7 +60,7 @@ LABELS = ENCODERS | NEURONS | RULES | {"none": "no encoder", "kmnist": "KMNIST"}
 
 def word(path: str) -> str:
     """The last part of a config's path, as people write it: batch size, neurons."""
-    return path.split(".")[-1].removeprefix("n_").replace("_", " ")
+    return shown(path.split(".")[-1].removeprefix("n_"))
 
 
 @mpl.rc_context(STYLE)
@@ -71,9 +86,9 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
         for axes, encoder in zip(panels, chunk, strict=False):
             cells = [[(encoder, neuron, rule) for rule in rules] for neuron in neurons]
             heat(axes, [[_summary(sources[name].get(cell, ())) for cell in row] for row in cells])
-            axes.set_title(_label(encoder))
-            axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(_label(rule), 11) for rule in rules])
-            axes.set_yticks(np.arange(len(neurons)) + 0.5, map(_label, neurons))
+            axes.set_title(label(encoder))
+            axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(label(rule), 11) for rule in rules])
+            axes.set_yticks(np.arange(len(neurons)) + 0.5, map(label, neurons))
             axes.tick_params(labelleft=encoder == chunk[0])
         if published:
             panels[0].set_ylabel(name, fontsize=10, fontweight="bold", labelpad=8)
@@ -102,19 +117,18 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
         at[r.get("seed")] = 100 * r["accuracy"]
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    styles = itertools.cycle(itertools.product(DASHES, COLOURS))
-    for (label, points), (dash, colour) in zip(curves.items(), styles, strict=False):
+    for i, (line, points) in enumerate(curves.items()):
         at = sorted(points)
         found = [list(points[value].values()) for value in at]
         half = [statistics.interval(v).half if len(v) > 1 else 0.0 for v in found]
-        style: Any = {"color": colour, "linestyle": dash, "marker": "o", "markersize": 3.5, "linewidth": 1.4}
-        axes.errorbar(at, [np.mean(v) for v in found], half, label=label, capsize=2.5, **style)
+        style: Any = look(i) | {"marker": "o", "markersize": 3.5, "linewidth": 1.4}
+        axes.errorbar(at, [np.mean(v) for v in found], half, label=line, capsize=2.5, **style)
     values = sorted({r["overrides"][x] for r in spiking})
     if values[0] > 0 and values[-1] >= 10 * values[0]:
         axes.set_xscale("log")
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.minorticks_off()
-    axes.set(xlabel=x, ylabel=f"{_evaluated(spiking)} (%)")
+    axes.set(xlabel=plain(x, LABEL), ylabel=f"{_evaluated(spiking)} (%)")
     axes.grid(axis="y")
     if len(curves) > 1:
         axes.legend(fontsize=8)
@@ -135,9 +149,8 @@ def swept_curves(records: Sequence[Record]) -> Figure:
         raise InputError("no record has a learning curve: `curve` should be [[presentations, accuracy], ...]")
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.subplots()
-    styles = itertools.cycle(itertools.product(DASHES, COLOURS))
-    for (label, found), (dash, colour) in zip(curves.items(), styles, strict=False):
-        _curve(axes, found, label, color=colour, linestyle=dash)
+    for i, (line, found) in enumerate(curves.items()):
+        _curve(axes, found, line, **look(i))
     axes.set(xlabel="presentations", ylabel="training accuracy (%)", ylim=(0, 100), xlim=(0, None))
     axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="y")
@@ -169,8 +182,8 @@ def _swept(records: Sequence[Record], x: str | None) -> tuple[list[Record], str,
 def _line(spiking: Sequence[Record], record: Record, paths: Sequence[str]) -> str:
     """The name of a record's line among those of a sweep: its cell, if there are several, and its numbers."""
     several = len({(r["encoder"], r["neuron"], r["rule"]) for r in spiking}) > 1
-    cell = [" ".join(_label(record[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
-    return ", ".join([*cell, *(f"{word(path)} {record['overrides'].get(path)}" for path in paths)])
+    cell = [" ".join(label(record[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
+    return plain(", ".join([*cell, *(f"{word(p)} {record['overrides'].get(p)}" for p in paths)]), 2 * LABEL)
 
 
 @mpl.rc_context(STYLE)
@@ -183,7 +196,7 @@ def tuning(records: Sequence[Record]) -> Figure:
         raise InputError("nothing to draw: the search has no results")
     figure = Figure(figsize=(6.4, 1.6 + 0.2 * len(cells)), layout="constrained")
     axes = figure.subplots()
-    names = [" x ".join(map(_label, cell)) for cell in cells]
+    names = [" x ".join(map(label, cell)) for cell in cells]
     own, best = ([100 * r["accuracy"] for r in lines] for lines in zip(*cells.values(), strict=True))
     place = np.arange(len(cells))
     axes.hlines(place, own, best, color=FAINT, linewidth=2.5, zorder=1)
@@ -210,10 +223,9 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
     if not cells:
         raise InputError("no record has a learning curve: `curve` should be [[presentations, accuracy], ...]")
     encoders, neurons, rules, ann = _axes_of(list(cells))
-    colours = dict(zip(_ordered([*NEURONS, *neurons], NEURONS), itertools.cycle(COLOURS), strict=False))
-    dashes = dict(zip(_ordered([*RULES, *rules], RULES), itertools.cycle(DASHES), strict=False))
+    colours, dashes = _distinct(neurons, NEURONS, colour), _distinct(rules, RULES, dash)
     alone = len(neurons) == 1 < len(rules)
-    own = dict(zip(rules, itertools.cycle(COLOURS), strict=False)) if alone else dict.fromkeys(rules, INK)
+    own = {rule: colour(i) if alone else INK for i, rule in enumerate(rules)}
     n_columns, n_rows = min(PER_ROW, len(encoders)), math.ceil(len(encoders) / PER_ROW)
     figure = Figure(figsize=(2.4 + max(2.9 * n_columns, 3.6), 1.1 + 2.9 * n_rows), layout="constrained")
     grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
@@ -227,21 +239,23 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
                 _curve(axes, curves, "ANN", color=ACCENT, linewidth=2.2)
             elif cell[0] == encoder:
                 _, neuron, rule = cell
-                colour = own[rule] if alone else colours[neuron]
-                _curve(axes, curves, " ".join(cell), color=colour, linestyle=dashes[rule])
-        axes.set(title=_label(encoder), ylim=(0, 100), xlim=(0, None), xlabel="presentations" * lowest)
+                ink = own[rule] if alone else colours[neuron]
+                _curve(axes, curves, " ".join(cell), color=ink, linestyle=dashes[rule])
+        axes.set(title=label(encoder), ylim=(0, 100), xlim=(0, None), xlabel="presentations" * lowest)
         axes.set_ylabel("training accuracy (%)" if i % n_columns == 0 else "")
         axes.tick_params(labelbottom=lowest)
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.xaxis.set_major_formatter(_thousands)
     none: Any = {"linestyle": "none"}
-    keys = [("$\\bf{neuron}$", none)] + [(_label(n), {"color": INK if alone else colours[n]}) for n in neurons]
-    keys += [("", none), ("$\\bf{rule}$", none)]
-    keys += [(textwrap.fill(_label(r), 16), {"color": own[r], "linestyle": dashes[r]}) for r in rules]
+    keys = [("neuron", none)] + [(label(n), {"color": INK if alone else colours[n]}) for n in neurons]
+    keys += [("", none), ("rule", none)]
+    keys += [(textwrap.fill(label(r), 16), {"color": own[r], "linestyle": dashes[r]}) for r in rules]
     keys += [("", none)] + [("ANN", {"color": ACCENT})] * ann + [(f"chance ({100 * chance:g} %)", CHANCE)]
     handles = [lines.Line2D([], [], label=text, **style) for text, style in keys]
-    figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
+    legend = figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
+    for i in (0, len(neurons) + 2):  # headings
+        legend.get_texts()[i].set_fontweight("bold")
     return titled(figure, "Learning curves", _facts(records))
 
 
@@ -281,8 +295,16 @@ def _ordered(names: Iterable[str], known: Iterable[str]) -> list[str]:
     return [name for name in known if name in unique] + sorted(unique.difference(known))
 
 
-def _label(name: str) -> str:
-    return LABELS.get(name, name.replace("_", " ").replace("mnist", "MNIST"))
+def _distinct(names: Sequence[str], known: Iterable[str], kinds: Callable[[int], Any]) -> dict[str, Any]:
+    """What tells each name from all others: for a known one the same in every figure."""
+    found = {name: kinds(i) for i, name in enumerate(known) if name in names}
+    free = (kind for kind in map(kinds, itertools.count()) if kind not in found.values())
+    return {name: found[name] if name in found else next(free) for name in names}
+
+
+def label(name: str) -> str:
+    """What a name is called in figures."""
+    return LABELS.get(name) or shown(name.replace("mnist", "MNIST"))
 
 
 def _summary(runs: Sequence[Record]) -> tuple[float, str]:
@@ -319,9 +341,9 @@ def _facts(records: Sequence[Record]) -> str:
     for key, form in (("dataset", "{}"), ("n_neurons", "{:,} neurons"), ("n_train", "{:,} training images")):
         values = {record.get(key) for record in spiking}
         if len(values) == 1 and (value := values.pop()):
-            facts.append(form.format(_label(value) if isinstance(value, str) else value))
-    shown = {record.get("n_presentations") for record in spiking}
-    if len(shown) == 1 and (value := shown.pop()) and any(record.get("n_train") != value for record in spiking):
+            facts.append(form.format(label(value) if isinstance(value, str) else value))
+    all_shown = {record.get("n_presentations") for record in spiking}
+    if len(all_shown) == 1 and (value := all_shown.pop()) and any(r.get("n_train") != value for r in spiking):
         facts.append(f"{value:,} presentations")
     seeds = len({record.get("seed") for record in spiking})
     return " · ".join([*facts, *[f"{seeds} seeds, ± half of the 95 % interval"] * (seeds > 1)])
