@@ -2,8 +2,9 @@
 
   python experiments/prototypes.py --data-dir ~/mnist --out checkpoints/prototypes
 
-One pass of mini-batch k-means over all training images; each prototype answers with the class that most of its training
-images are of. Writes DIR/results.jsonl, a line a size and seed.
+k-means over all training images: a pass of mini-batches, then Lloyd's algorithm until a pass lowers the inertia by less
+than a ten-thousandth. Each prototype answers with the class that most of its training images are of. Writes
+DIR/results.jsonl, a line a size and seed.
 """
 
 from pathlib import Path
@@ -32,17 +33,19 @@ def main() -> None:
     dataset = data.load(arguments.data, arguments.data_dir)
     train, test = (jnp.asarray(x, float) / 255.0 for x in (dataset.train_images, dataset.test_images))
     labels = jnp.asarray(dataset.train_labels)
-    fit, responses = jax.jit(kmeans.fit, static_argnums=2), jax.jit(kmeans.responses)
+    responses = jax.jit(kmeans.responses)
     environment, lines = records.environment(), []
     for n in SIZES:
         for seed in SEEDS:
-            prototypes = fit(jax.random.key(seed), train, n)
-            counts = responses(prototypes, train), responses(prototypes, test)
+            found = kmeans.fit(jax.random.key(seed), train, n)
+            counts = responses(found.prototypes, train), responses(found.prototypes, test)
             answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "split": dataset.split, "encoder": "none"}
                 | {"neuron": "prototype", "rule": "k_means", "seed": seed, "n_neurons": n}
-                | {"n_train": len(train), "n_presentations": len(train), "n_evaluated": len(test)}
+                | {"n_train": len(train), "n_evaluated": len(test)}
+                | {"n_presentations": found.n_passes * len(train), "n_passes": found.n_passes}
+                | {"inertia": found.inertia}
                 | {"readout": "all_activity", "accuracy": float(np.mean(answers == dataset.test_labels))}
                 | {"overrides": {"network.n_neurons": n}}
                 | environment

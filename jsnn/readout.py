@@ -47,6 +47,15 @@ def _answer(score: Array) -> Array:
     return jnp.where(jnp.max(score, axis=1) > 0, jnp.argmax(score, axis=1), -1).astype(jnp.int32)
 
 
+def decided(score: Array) -> Array:
+    """The class of the highest score, int32[...], of `score` [..., n_classes]; of several such classes the first.
+
+    -1, no answer, where all scores are the same, as those of silent neurons are, or one of them is not a number.
+    """
+    best, least = jnp.max(score, axis=-1), jnp.min(score, axis=-1)  # both nan where one score is
+    return jnp.where(best > least, jnp.argmax(score, axis=-1), -1).astype(jnp.int32)
+
+
 def all_activity(assignment: Assignment, counts: Array) -> Array:
     """The class whose neurons fired most on average: int32[n] from `counts` [n, n_neurons]."""
     member = jax.nn.one_hot(assignment.label, N_CLASSES)

@@ -61,7 +61,7 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
         ("run.epochs", cfg.run.epochs, (2**31 - 1) // n_train, "presentations are numbered in 31 bits"),
     ]
     if cfg.ann is not None:
-        limits.append(("ann.batch_size", cfg.ann.batch_size, n_train, shown))
+        limits.append(("ann.batch_size", cfg.ann.batch_size, cfg.ann.n_shown(n_train), "the images it learns from"))
     for key, value, most, why in limits:
         if value > most:
             raise InputError(f"{key} = {value}: it should be at most {most} ({why})")

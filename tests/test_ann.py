@@ -2,13 +2,16 @@
 
 import dataclasses
 import functools
+import tomllib
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from jsnn import data
+from jsnn import config, data, runs
 from jsnn.data import Dataset
+from jsnn.errors import InputError
 from jsnn.learners import ann
 from jsnn.learners.ann import ANN
 
@@ -51,6 +54,50 @@ def test_it_learns_digits_in_seconds():
     predictions, curve = ann.train(ANN(learning_rate=0.2), excerpt, 10_000, 2_000, lambda n: None)
     assert np.mean(predictions == excerpt.test_labels) > 0.83
     assert curve[-1][1] > 0.83
+
+
+PATIENT = ANN(learning_rate=0.1, batch_size=64, epochs=200, patience=5)
+
+
+def test_trained_until_it_stops_improving_it_is_no_straw_man():
+    """As the matrix of 36 cells has it beside them: 3000 images of the excerpt. One epoch of it answers 34 %."""
+    excerpt = data.load("mnist_excerpt")
+    predictions, curve = ann.train(PATIENT, excerpt, 3000, 2_000, lambda n: None)
+    assert np.mean(predictions == excerpt.test_labels) > 0.88
+    assert 10 < len(curve) < 200
+    tables = tomllib.loads((Path(__file__).parents[1] / "configs" / "matrix.toml").read_text())
+    assert config.overlay(ANN(), tables["ann"], "ann") == PATIENT
+
+
+def test_the_images_that_say_when_to_stop_are_not_learned_from(monkeypatch):
+    """A tenth, the last ones: with wrong labels the loss on them rises after a while, and the weights of the smallest
+    one answer, not the last.
+    """
+    whole = toy()
+    wrong = np.concatenate([whole.train_labels[:270], (whole.train_labels[270:] + 1) % 10])
+    seen, of_loss = [], ann._loss
+    monkeypatch.setattr(ann, "_loss", lambda model, params, x, y: seen.append(len(x)) or of_loss(model, params, x, y))
+    monkeypatch.setattr(ann.jax, "jit", lambda f: f)
+    model = dataclasses.replace(SMALL, epochs=40, patience=3)
+    predictions, curve = train(model, dataclasses.replace(whole, train_labels=wrong))
+    assert set(seen) == {30} and len(seen) == len(curve) < 40
+    assert curve[-1][0] == len(curve) * (270 // 7) * 7
+    best = len(curve) - 3
+    monkeypatch.undo()
+    kept = dataclasses.replace(SMALL, epochs=best)
+    first = dataclasses.replace(whole, train_images=whole.train_images[:270], train_labels=whole.train_labels[:270])
+    np.testing.assert_array_equal(train(kept, first, n_train=270)[0], predictions)
+
+
+def test_what_is_not_a_number_is_refused_and_no_answer():
+    with pytest.raises(InputError, match=r"ann.learning_rate = 1e\+30: the ANN has weights that are not finite after"):
+        train(dataclasses.replace(SMALL, learning_rate=1e30))
+    cfg = config.parse({"study": "x", "data": {"n_train": 300}, "ann": {"batch_size": 280, "patience": 1}})
+    with pytest.raises(InputError, match="ann.batch_size = 280: it should be at most 270"):
+        runs.schedule_of(cfg, data.load("mnist_excerpt"))
+    dead = ann.MLP(16, 10).init(jax.random.key(0), np.zeros((1, 20)))
+    dead = jax.tree.map(lambda leaf: 0.0 * leaf, dead)
+    assert set(ann._predict(SMALL, dead, toy().test_images).tolist()) == {-1}
 
 
 def test_its_size_is_the_one_of_the_study():

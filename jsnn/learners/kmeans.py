@@ -1,8 +1,23 @@
-"""Mini-batch k-means: what as many prototypes answer, without any spikes. The reference for a layer of neurons."""
+"""k-means: what as many prototypes answer, without any spikes. The reference for a layer of neurons.
+
+It begins with one pass of mini-batches and goes on with Lloyd's algorithm until the inertia (the sum over the images of
+the squared distance to the nearest prototype) stops falling.
+"""
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from jsnn.pytree import node
+
+
+@node
+class Fit:
+    """Prototypes, and how they were found."""
+
+    prototypes: Array  # float32[n_prototypes, n_input]
+    inertia: float  # of all images
+    n_passes: int  # over the images
 
 
 def squared_distances(images: Array, prototypes: Array) -> Array:
@@ -10,7 +25,44 @@ def squared_distances(images: Array, prototypes: Array) -> Array:
     return jnp.sum(jnp.square(prototypes), axis=1) - 2.0 * images @ prototypes.T
 
 
-def fit(key: Array, images: Array, n_prototypes: int, batch_size: int = 256) -> Array:
+def fit(
+    key: Array, images: Array, n_prototypes: int, batch_size: int = 256, tolerance: float = 1e-4, at_most: int = 300
+) -> Fit:
+    """Prototypes of `images` float32[n, n_input]: a mini-batch pass, then Lloyd's passes until one of them lowers the
+    inertia by no more than `tolerance` of it, or after `at_most` passes in all.
+    """
+    prototypes = jax.jit(first_pass, static_argnums=(2, 3))(key, images, n_prototypes, batch_size)
+    step, before, n_passes = jax.jit(lloyd), float("inf"), 1
+    while True:
+        following, now = step(images, prototypes)
+        inertia = float(now)
+        if n_passes >= at_most or before - inertia <= tolerance * before < float("inf"):
+            return Fit(prototypes=prototypes, inertia=inertia, n_passes=n_passes)
+        prototypes, before, n_passes = following, inertia, n_passes + 1
+
+
+def lloyd(images: Array, prototypes: Array, block: int = 2048) -> tuple[Array, Array]:
+    """One pass of Lloyd's algorithm over `images` float32[n, n_input], `block` of them at a time: the means of the
+    images that are nearest to each of `prototypes` (one that wins none stays), and the inertia of `prototypes`.
+    """
+    n, k = len(images), len(prototypes)
+    rows = jnp.pad(jnp.arange(n), (0, -n % block), constant_values=-1).reshape(-1, block)
+
+    def add(carry, here):
+        sums, counts, inertia = carry
+        x, real = images[here], (here >= 0).astype(images.dtype)
+        distances = squared_distances(x, prototypes)
+        nearest = jnp.argmin(distances, axis=1)
+        gaps = jnp.maximum(jnp.min(distances, axis=1) + jnp.sum(jnp.square(x), axis=1), 0.0)
+        sums = sums + jax.ops.segment_sum(x * real[:, None], nearest, k)
+        return (sums, counts + jax.ops.segment_sum(real, nearest, k), inertia + jnp.sum(gaps * real)), None
+
+    start = jnp.zeros_like(prototypes), jnp.zeros(k, images.dtype), jnp.zeros((), images.dtype)
+    (sums, counts, inertia), _ = jax.lax.scan(add, start, rows)
+    return jnp.where(counts[:, None] > 0, sums / jnp.maximum(counts, 1.0)[:, None], prototypes), inertia
+
+
+def first_pass(key: Array, images: Array, n_prototypes: int, batch_size: int = 256) -> Array:
     """Prototypes float32[n_prototypes, n_input] after one pass over `images` float32[n, n_input] in random order.
 
     Each is the mean of the images that were nearest to it when they were shown (Sculley 2010, Algorithm 1: its learning
@@ -33,6 +85,7 @@ def fit(key: Array, images: Array, n_prototypes: int, batch_size: int = 256) -> 
     return prototypes
 
 
-def responses(prototypes: Array, images: Array) -> Array:
+def responses(prototypes: Array, images: Array, block: int = 2048) -> Array:
     """One spike, in the words of `jsnn.readout`, of the nearest prototype: counts float32[n, n_prototypes]."""
-    return jax.nn.one_hot(jnp.argmin(squared_distances(images, prototypes), axis=1), prototypes.shape[0])
+    nearest = jax.lax.map(lambda x: jnp.argmin(squared_distances(x[None], prototypes)[0]), images, batch_size=block)
+    return jax.nn.one_hot(nearest, prototypes.shape[0])
