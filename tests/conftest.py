@@ -7,6 +7,9 @@ JAX's `numpy_rank_promotion="raise"` is not switched on: numbers of a neuron `[n
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Nearly all of the suite's time is compiling programs that run for a moment: a quarter of it is saved without XLA's
+# expensive optimisations, here and in the processes that tests start.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 from hypothesis import settings
 
