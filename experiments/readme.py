@@ -367,6 +367,28 @@ def speeds_by_gradients(run: Path, records: Records) -> str:
     return rows(["case", "shape", "jsnn /s", "rival", "rival /s", "ratio", "memory, ratio"], body)
 
 
+RUN = re.compile(r"checkpoints/(\w+)/results\.jsonl")  # in the header of a config: the run that it made
+
+
+def origins(run: Path, records: Records) -> str:
+    """Of each committed run: which images its numbers were chosen on, and which it was measured on."""
+    del records
+    body = []
+    for path in sorted((ROOT / "configs").rglob("*.toml")):
+        header = {
+            key: text.strip()
+            for key, colon, text in (line.removeprefix("# ").partition(":") for line in path.read_text().splitlines())
+            if colon and key in ("Chosen on", "Expected", "Test images")
+        }
+        for which in RUN.findall(f"{header['Expected']} {header.get('Test images', '')}"):
+            lines = results.read(run.parent / which / "results.jsonl")
+            on = {"test": "test images", "validation": "held-out training images"}[lines[0]["split"]]
+            seeds = len({r["seed"] for r in lines})
+            chosen = header["Chosen on"].rstrip(".")
+            body.append([str(path.relative_to(ROOT)), which, f"{lines[0]['n_evaluated']:,} {on}", str(seeds), chosen])
+    return rows(["config", "run in checkpoints/", "measured on", "seeds", "numbers chosen on"], body)
+
+
 TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "seed_study": ("seed_study", matrix),
     "seed_study_collapse": ("seed_study_collapse", matrix),
@@ -395,28 +417,6 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
 }
 
 NO_TRIALS = ("brian2", "benchmark")  # whose lines are of other things
-
-
-EXPECTED = re.compile(r"checkpoints/(\w+)/results\.jsonl")  # in the header of a config: the run that it is the config of
-
-
-def origins(run: Path, records: Records) -> str:
-    """Of each committed run: which images its numbers were chosen on, and which it was measured on."""
-    del records
-    body = []
-    for path in sorted((ROOT / "configs").rglob("*.toml")):
-        header = {
-            key: text.strip()
-            for key, colon, text in (line.removeprefix("# ").partition(":") for line in path.read_text().splitlines())
-            if colon and key in ("Chosen on", "Expected", "Test images")
-        }
-        for which in EXPECTED.findall(f"{header['Expected']} {header.get('Test images', '')}"):
-            lines = results.read(run.parent / which / "results.jsonl")
-            on = {"test": "test images", "validation": "held-out training images"}[lines[0]["split"]]
-            seeds = len({r["seed"] for r in lines})
-            chosen = header["Chosen on"].rstrip(".")
-            body.append([str(path.relative_to(ROOT)), which, f"{lines[0]['n_evaluated']:,} {on}", str(seeds), chosen])
-    return rows(["config", "run in checkpoints/", "measured on", "seeds", "numbers chosen on"], body)
 
 
 def rewritten(text: str) -> str:
