@@ -1,7 +1,7 @@
 """Text from outside, as it may be shown: names in configs, paths, lines of results."""
 
 LONGEST = 800  # characters of a message
-LABEL = 48  # characters of a name in a table or figure
+LABEL = 40  # characters of a name in a table or figure
 
 
 def plain(text: object, most: int = LONGEST) -> str:

@@ -570,6 +570,81 @@ def test_nothing_global_changes():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == ""
 
 
+@pytest.mark.parametrize("n", [5, 40, 100])
+def test_no_two_lines_look_the_same(n):
+    def looks(axes):
+        return [(x.get_color(), x._dash_pattern[0], str(x._dash_pattern[1]), x.get_marker()) for x in axes.lines]
+
+    many = [record(overrides={"rule.eta": i}) for i in range(n)]
+    other = [record(("poisson", f"mine_{i}", "stdp")) for i in range(n)]
+    rules = [record(("poisson", "lif", f"mine_{i}")) for i in range(n)]
+    known = [record(("poisson", neuron, rule)) for neuron in (*NEURONS, "euler_lif", "mine") for rule in RULES]
+    line = {"encoder": "direct", "neuron": "unit_lif", "rule": "bptt", "architecture": "8-10", "overrides": {}}
+    gradients = [line | {"neuron": f"m{i}", "curve": [[1, 0.5]], "accuracy_after": [0.5]} for i in range(n)]
+    for figure in (
+        plots.swept_curves(many),
+        plots.learning_curves([*other, record(plots.ANN)]),
+        plots.learning_curves(rules),
+        plots.learning_curves(known),
+        plots.progress(gradients),
+        plots.pareto({f"m{i}": [(1.0, 0.9)] for i in range(n)}, {}),
+    ):
+        found = looks(figure.axes[0])
+        assert len(set(found)) == len(found)
+
+
+def test_a_known_neuron_has_its_colour_beside_any_other():
+    def colour(records):
+        return lines(plots.learning_curves(records).axes[0])["poisson srm0 stdp"].get_color()
+
+    alone = colour([record(("poisson", "srm0", "stdp"))])
+    assert colour([record(("poisson", neuron, "stdp")) for neuron in ("mine", "srm0", "if", "another")]) == alone
+
+
+USERS = {"image.origin": "lower", "text.usetex": True, "savefig.dpi": 20, "axes.xmargin": 0.4, "lines.linestyle": ":"}
+
+
+def test_a_matplotlibrc_changes_no_figure(tmp_path):
+    def written_by(how):
+        for name, draw in {
+            "fields": lambda: plots.receptive_fields(fields(6), np.arange(6), (4, 6)),
+            "matrix": lambda: plots.accuracy_matrix(matrix()),
+            "curves": lambda: plots.learning_curves(matrix()),
+            "membranes": lambda: plots.voltages({"a": (np.zeros((9, 2)), np.ones((9, 2)))}, 0.5),
+        }.items():
+            yield plots.save(draw(), tmp_path / f"{name}{how}.png").read_bytes()
+
+    own = list(written_by("own"))
+    with mpl.rc_context(USERS):
+        assert list(written_by("users")) == own
+
+
+@pytest.mark.parametrize("name", ["$x$", "$\\frac{", "\x1b[31m\n", 300 * "x", "中文"])
+def test_any_name_is_only_text(name, tmp_path):
+    records = [record(("poisson", name, "stdp"), study=name, dataset=name), record(("poisson", name, name))]
+    figure = plots.learning_curves(records)
+    plots.save(figure, tmp_path / "curves.png")
+    shown = " ".join(" ".join(legend(figure)).split())
+    assert "\x1b" not in shown and len(shown) < 250
+    assert name.replace("_", " ") in shown or not name.isprintable() or len(name) > 40
+    plots.save(plots.accuracy_matrix(records), tmp_path / "matrix.png")
+    plots.save(plots.confusion_matrix(np.eye(2, 3), 1.0, name), tmp_path / "confusion.png")
+    swept = [record(overrides={"neuron.x": i, f"rule.{name}": f"{name}{i % 2}"}) for i in range(4)]
+    plots.save(plots.sweep(swept), tmp_path / "sweep.png")
+
+
+@pytest.mark.parametrize("name", ["x.xyz", "x.pgf", "x.raw", "x.PNG.gz"])
+def test_a_file_that_no_figure_can_be_written_to(name, tmp_path):
+    with pytest.raises(InputError, match=r"should end in \.png"):
+        plots.save(plots.confusion_matrix(np.eye(2, 3), 1.0), tmp_path / "figures" / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_suffix_is_the_format(tmp_path):
+    for name, begin in {"x": b"\x89PNG", "x.PNG": b"\x89PNG", "x.svg": b"<?xml", "x.pdf": b"%PDF"}.items():
+        assert plots.save(plots.confusion_matrix(np.eye(2, 3), 1.0), tmp_path / name).read_bytes().startswith(begin)
+
+
 def test_what_an_answer_costs():
     """The front is a staircase down to the best: it skips what is dearer and worse."""
     figure = plots.pareto({"a": [(1.0, 0.9), (2.0, 0.99)]}, {"b": [(0.5, 0.8), (3.0, 0.95)]})

@@ -88,7 +88,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
             heat(axes, [[_summary(sources[name].get(cell, ())) for cell in row] for row in cells])
             axes.set_title(label(encoder))
             axes.set_xticks(np.arange(len(rules)) + 0.5, [textwrap.fill(label(rule), 11) for rule in rules])
-            axes.set_yticks(np.arange(len(neurons)) + 0.5, map(label, neurons))
+            axes.set_yticks(np.arange(len(neurons)) + 0.5, [textwrap.fill(label(n), 20) for n in neurons])
             axes.tick_params(labelleft=encoder == chunk[0])
         if published:
             panels[0].set_ylabel(name, fontsize=10, fontweight="bold", labelpad=8)
@@ -248,7 +248,8 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
         axes.xaxis.set_major_locator(ticker.MaxNLocator(4))
         axes.xaxis.set_major_formatter(_thousands)
     none: Any = {"linestyle": "none"}
-    keys = [("neuron", none)] + [(label(n), {"color": INK if alone else colours[n]}) for n in neurons]
+    inks = dict.fromkeys(neurons, INK) if alone else colours
+    keys = [("neuron", none)] + [(textwrap.fill(label(n), 20), {"color": inks[n]}) for n in neurons]
     keys += [("", none), ("rule", none)]
     keys += [(textwrap.fill(label(r), 16), {"color": own[r], "linestyle": dashes[r]}) for r in rules]
     keys += [("", none)] + [("ANN", {"color": ACCENT})] * ann + [(f"chance ({100 * chance:g} %)", CHANCE)]
