@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 import jsnn
-from jsnn import study, trial
+from jsnn import files, study, trial
 from jsnn.data import Dataset
 from jsnn.study import Cell, Lane, LaneState, Schedule, Way
 
@@ -55,26 +55,33 @@ def key(cell: Cell) -> str:
 
 
 def choose(
-    lane: Lane, data: Dataset, schedule: Schedule, state: LaneState, c: int, ways: list[Way], kept: Path
+    lane: Lane, data: Dataset, schedule: Schedule, state: LaneState, c: int, ways: list[Way], kept: Path | None
 ) -> tuple[Way, str]:
-    """The way to train cell `c`, and why, in a few words. `kept` is the file of earlier choices.
+    """The way to train cell `c`, and why, in a few words. `kept` is the file of earlier choices, if any.
 
     Nothing is measured where it is not worth it, and by several processes, which would have to agree.
     """
     if len(ways) == 1 or jax.process_count() > 1 or schedule.n_train * schedule.epochs < WORTH_IT:
         return ways[0], ""
-    earlier = {}
-    with contextlib.suppress(OSError, ValueError):
-        earlier = json.loads(kept.read_text())
+    earlier = _earlier(kept)
     name = key(lane.cells[c])
     if earlier.get(name) not in [shown(way) for way in ways]:
         found = rates(lane, data, state, c, ways)
         best = max(ways, key=lambda way: found[way] * (MARGIN if way == ways[0] else 1.0))
-        with contextlib.suppress(OSError):  # it is measured again, then
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(earlier | {name: shown(best)}, indent=1))
+        if kept is not None:
+            with contextlib.suppress(OSError):  # it is measured again, then
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                files.write(kept, json.dumps(earlier | {name: shown(best)}, indent=1).encode())
         return best, ", ".join(f"{shown(way)} {rate:,.0f}/s" for way, rate in found.items())
     return next(way for way in ways if shown(way) == earlier[name]), "measured before"
+
+
+def _earlier(kept: Path | None) -> dict[str, str]:
+    """The choices in a file that `choose` has written; none where it is damaged."""
+    found = None
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(kept.read_bytes()) if kept is not None and kept.is_file() else None
+    return {key: way for key, way in found.items() if isinstance(way, str)} if isinstance(found, dict) else {}
 
 
 def shown(way: Way) -> str:

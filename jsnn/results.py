@@ -3,9 +3,7 @@
 Each line has a checksum of its own (`jsnn.sealed`), which every reader compares.
 """
 
-import contextlib
 import functools
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -13,12 +11,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from annotated_types import Len
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from jsnn import sealed, text
+from jsnn import files, sealed, text
 from jsnn.errors import InputError
 from jsnn.ranges import Count, Finite, Probability, Steps
 
 R = TypeVar("R", bound=Mapping[str, Any])
-UNFINISHED = ".unfinished"  # ends the name of a file while it is written; the next write overwrites one left behind
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -26,19 +23,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
     Raises InputError where that is not possible.
     """
-    temporary = path.with_name(f".{path.name}{UNFINISHED}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        files.write(path, content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another --out") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def _content(path: Path) -> bytes:

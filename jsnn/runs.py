@@ -9,20 +9,20 @@ Whatever is killed here goes on from the last checkpoint and writes the same byt
 `CLOCK_FIELDS` (which `clock=False` leaves out).
 """
 
+import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jsnn import checkpoint, config, readout, results, study
+from jsnn import checkpoint, config, files, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import SPLITS, Dataset
 from jsnn.errors import InputError
@@ -146,7 +146,7 @@ def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> bool:
     except OSError as error:
         raise InputError(f"--out {out}: {error.strerror}; it should be a directory, or a new name") from None
     if not is_run:
-        if any(not p.name.endswith(results.UNFINISHED) for p in present):
+        if any(p.name != files.LOCK and not p.name.endswith(files.UNFINISHED) for p in present):
             raise InputError(f"{out} is not empty and holds no run; choose another --out")
         results.write_whole(path, (json.dumps(now, indent=1) + "\n").encode())
         return True
@@ -236,10 +236,34 @@ def run(
     schedule = schedule_of(cfg, data)
     lanes = study.plan([entry.trial for entry in cfg.entries])
     check_memory(cfg, lanes)
-    if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
-        observer.warn(f"--resume: there was no run in {out}; this starts one")
-    job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock)
+    with only_writer(out, observer.warn) as check:
+        if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
+            observer.warn(f"--resume: there was no run in {out}; this starts one")
+        job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock, check)
+        written = _run(job, lanes)
+        check()
+    return written
+
+
+@contextlib.contextmanager
+def only_writer(out: Path, warn: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """Be the only job that writes to `out`; what it gives raises InputError where that directory is gone or another."""
+    with contextlib.ExitStack() as held:
+        locks: list[files.Lock] = []
+        from_first(lambda: locks.append(held.enter_context(files.locked(out, warn))))
+        yield lambda: from_first(lambda: locks[0].check())
+
+
+def _run(job: Job, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
+    """Lane by lane: train what is not trained, append what is not written, tell of all."""
+    cfg, out, observer, schedule = job.cfg, job.out, job.observer, job.schedule
+    from_first(lambda: [files.sweep(place) for place in (out, out / "figures")] and None)
     path = out / "results.jsonl"
+
+    def append(new: list[dict[str, Any]]) -> None:
+        job.check()
+        from_first(lambda: results.append(path, new))
+
     written = read_results(path, cfg, lanes)
     n_done = 0
     for number, lane in enumerate(lanes):
@@ -253,15 +277,15 @@ def run(
                 observer.finished(line)
             continue
         new = _run_lane(job, number, lane, entries)
-        from_first(functools.partial(results.append, path, new))
+        append(new)
         written += new
         for line in new:
             observer.finished(line)
     if cfg.ann is not None:
         if len(written) == n_done:
             observer.phase("training the ANN")
-            new = [ann_record(cfg, data, schedule, job.environment, clock)]
-            from_first(functools.partial(results.append, path, new))
+            new = [ann_record(cfg, job.data, schedule, job.environment, job.clock)]
+            append(new)
             written += new
         observer.finished(written[-1])
     return written
@@ -279,6 +303,7 @@ def _train_lane(
 
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
+        job.check()
         checkpoint.save(directory, state.window, kind.arrays(state), _meta(state))
         saved, saved_at = state.window, time.monotonic()
 

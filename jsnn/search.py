@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jsnn import config, results, runs
+from jsnn import config, files, results, runs
 from jsnn.config import AXES, Config, Entry, Search
 from jsnn.data import Dataset
 from jsnn.errors import InputError
@@ -132,16 +132,19 @@ def run(cfg: Config, data: Dataset, out: Path, observer: Observer, resume: bool 
     """
     search = search_of(cfg)
     points = [p for number, entry in enumerate(cfg.entries) for p in candidates(entry, number, search)]
-    history: list[dict[str, Any]] = []
-    found: Records = []
-    for number, (n_train, n) in enumerate(zip(search.rungs, sizes(search), strict=True)):
-        if number:
-            left = survivors(found, n)
-            points = [{axis: line[axis] for axis in AXES} | line["overrides"] for line in left]
-        where = out / f"rung-{number}"
-        rung = rung_of(cfg, f"{cfg.study}-{number}", n_train, points)
-        found = runs.run(rung, data, where, observer, resume and where.exists(), clock)
-        history += [{"rung": number} | line for line in found]
-    results.write(out / "results.jsonl", history)
-    results.write_whole(out / "best.toml", toml(best(found)).encode())
+    with runs.only_writer(out, observer.warn) as check:
+        files.sweep(out)
+        history: list[dict[str, Any]] = []
+        found: Records = []
+        for number, (n_train, n) in enumerate(zip(search.rungs, sizes(search), strict=True)):
+            if number:
+                left = survivors(found, n)
+                points = [{axis: line[axis] for axis in AXES} | line["overrides"] for line in left]
+            where = out / f"rung-{number}"
+            rung = rung_of(cfg, f"{cfg.study}-{number}", n_train, points)
+            found = runs.run(rung, data, where, observer, resume and where.exists(), clock)
+            history += [{"rung": number} | line for line in found]
+        check()
+        results.write(out / "results.jsonl", history)
+        results.write_whole(out / "best.toml", toml(best(found)).encode())
     return out / "best.toml"

@@ -227,21 +227,63 @@ def test_damaged_cache_is_made_again(tmp_path):
         assert stored.read_bytes() == content
 
 
+@pytest.mark.parametrize("n", [40, pytest.param(2000, marks=pytest.mark.slow)])
+def test_any_bit_of_the_cache(tmp_path, n):
+    """A flipped bit is noticed, or was of no consequence (some in the headers of the archive)."""
+    path, rng = tmp_path / "mnist.npz", np.random.default_rng(n)
+    cache.write(path, synthetic())
+    whole, noticed = path.read_bytes(), 0
+    for where in rng.integers(0, 8 * len(whole), n):
+        content = bytearray(whole)
+        content[where // 8] ^= 1 << where % 8
+        path.write_bytes(content)
+        found = cache.read(path, "mnist")
+        noticed += found is None
+        if found is not None:
+            assert_same(found, synthetic())
+    assert noticed > 0.9 * n
+
+
+def test_a_cache_that_is_no_data_set(tmp_path):
+    whole, path = synthetic(), tmp_path / "mnist.npz"
+    arrays = {part: getattr(whole, part) for part in cache.ARRAYS}
+    for damage in (
+        {},
+        {"sha256": np.zeros(32, np.uint8)},
+        {"sha256": np.array(3)},
+        {"sha256": np.array(["x"])},
+        {"train_labels": np.array(None)},
+        {"train_images": whole.train_images.astype(float)},
+        {"test_labels": whole.test_labels.reshape(1, -1)},
+    ):
+        np.savez(path, **(arrays | damage))
+        assert cache.read(path, "mnist") is None
+    for content in (b"", b"PK\x03\x04", np.lib.format.magic(1, 0) + b"\xff\xff{" + b"[" * 70000):
+        path.write_bytes(content)
+        assert cache.read(path, "mnist") is None
+    path.unlink()
+    for make in (path.mkdir, path.rmdir, lambda: os.mkfifo(path)):
+        make()
+        assert cache.read(path, "mnist") is None
+
+
+def test_damaged_tfds_data_in_the_cache_are_made_again(tmp_path):
+    directory = write_idx(tmp_path / "idx", synthetic())
+    data.load("mnist", directory)
+    (stored,) = cache.directory().glob("*.npz")
+    for damage in (lambda path: path.write_bytes(b"x" * 100), Path.unlink):
+        stored.unlink()
+        for path in cache.directory().glob("tfds/*/mnist/*/*array_record*"):
+            damage(path)
+        assert_same(data.load("mnist", directory), synthetic())
+
+
 def test_data_that_tfds_would_change_are_refused(tmp_path, monkeypatch):
     read = prepared.read
     monkeypatch.setattr(prepared, "read", lambda *args: read(*args).first(n_train=N_TRAIN - 1))
     with pytest.raises(RuntimeError, match="train_images of .* differ"):
         data.load("mnist", write_idx(tmp_path / "idx", synthetic()))
     assert not list(cache.directory().glob("*.npz"))
-
-
-def test_failed_write_leaves_nothing_behind(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("before")
-    with pytest.raises(OSError), cache.replacing(path) as part:
-        part.write_text("half")
-        raise OSError
-    assert [each.read_text() for each in tmp_path.iterdir()] == ["before"]
 
 
 def test_cache_directory(monkeypatch):
@@ -252,6 +294,41 @@ def test_cache_directory(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
     assert cache.directory() == Path("/home/someone/.cache/jsnn/data")
+    assert cache.compiled() == Path("/home/someone/.cache/jsnn/xla")
+    assert cache.measured() == Path("/home/someone/.cache/jsnn/data/ways.json")
+    for ignored in ("", "jsnn", "~/cache"):  # not absolute: the specification of XDG has them ignored
+        monkeypatch.setenv("XDG_CACHE_HOME", ignored)
+        assert cache.root() == Path("/home/someone/.cache/jsnn")
+    monkeypatch.setenv("JSNN_CACHE", "/own")
+    assert (cache.directory(), cache.compiled()) == (Path("/own/data"), Path("/own/xla"))
+    monkeypatch.setenv("JSNN_CACHE", "~/own")
+    assert cache.root() == Path("/home/someone/own")
+    monkeypatch.setenv("JSNN_CACHE", "own")
+    with pytest.raises(InputError, match="JSNN_CACHE = own: it should be an absolute path"):
+        cache.root()
+
+
+def test_without_a_home(monkeypatch):
+    monkeypatch.delenv("JSNN_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+
+    def nobody(*arguments):
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwnam", nobody)
+    assert cache.root() is cache.compiled() is cache.measured() is None
+    assert len(data.load("mnist_excerpt").test_labels) == 2000
+    with pytest.raises(InputError, match="set JSNN_CACHE to a directory"):
+        cache.directory()
+    for where in (None, "~/mnist", "~nobody/mnist"):
+        with pytest.raises(InputError, match="could not determine home directory; write out the whole path"):
+            data.load("mnist", where)
+    monkeypatch.setenv("HOME", "")
+    monkeypatch.setenv("HOME", "somewhere")
+    assert cache.root() is None
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])

@@ -222,8 +222,29 @@ def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
     assert choose() == (fast, "event 100/s, dense 300/s")
     assert choose() == (fast, "measured before") and len(measured) == 1
     assert choose(ways=(slow, Way("event", 3)))[0] == slow and len(measured) == 2  # what was kept is not among them
-    kept.write_text("{")
-    assert choose()[0] == fast and len(measured) == 3
+    name = measure.key(online.cells[0])
+    damaged = [
+        "",
+        "{",
+        "[]",
+        "3",
+        '"x"',
+        "[" * 100_000,
+        f'{{"{name}": 3}}',
+        f'{{"{name}": "fast"}}',
+        f'{{"{name}": []}}',
+    ]
+    for n, content in enumerate(damaged, 3):
+        kept.write_text(content)
+        assert choose() == (fast, "event 100/s, dense 300/s") and len(measured) == n
+        assert choose() == (fast, "measured before") and list(kept.parent.iterdir()) == [kept]
+    kept.write_text('{"another": "event", "and": 3}')
+    assert choose()[0] == fast and json.loads(kept.read_text()) == {"another": "event", name: "dense"}
+    kept.unlink()
+    kept.mkdir()
+    assert choose() == (fast, "event 100/s, dense 300/s") and list(kept.parent.iterdir()) == [kept]
+    kept.rmdir()
+    choose()
     monkeypatch.setattr(measure, "rates", lambda *a: {slow: 100.0, fast: 110.0})
     kept.unlink()
     assert choose()[0] == slow  # the difference is noise

@@ -10,7 +10,7 @@ MODELS = ("encoders", "neurons", "rules", "synapses")
 
 # Each layer may import from those above it in this list, and from itself in one direction.
 LAYERS = (
-    ("jsnn", "errors", "pytree", "ranges", "sealed", "text"),
+    ("jsnn", "errors", "files", "numerics", "pytree", "ranges", "sealed", "text"),
     ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "products", "data", "grid"),
     MODELS,
     ("inhibition", "evolution"),

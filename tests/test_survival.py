@@ -13,6 +13,8 @@ import os
 import random
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from victim import tripwire
 
 from jsnn import checkpoint, config, data, results, runs, sealed, study
 from jsnn.errors import InputError
+from jsnn.files import LOCK
 
 ROOT = Path(__file__).parent.parent
 LEFTOVER = re.compile(r"unfinished|orbax-checkpoint-tmp|\.old\b")
@@ -337,7 +340,8 @@ def test_resuming_a_finished_run_changes_nothing(settings, reference, tmp_path):
 def crash_images(settings, reference, tmp_path, how_many):
     """What a kill leaves on the disk just before each of so many changes to a file; and around those of the results."""
     out, images, count = tmp_path / "out", [], 0
-    chosen = {i for i, event in enumerate(reference.events) if event == ("replace", ".results.jsonl.unfinished")}
+    events = enumerate(reference.events)
+    chosen = {i for i, (event, name) in events if event == "replace" and name.startswith(".results.jsonl.")}
     chosen |= {1, *(i + 1 for i in chosen)}
     chosen |= set(random.Random(how_many).sample(range(len(reference.events)), how_many))
 
@@ -693,9 +697,79 @@ def test_the_command_refuses_another_study(settings, victims, at_window, tmp_pat
         ([], f"{out} already holds a run; add --resume to go on with it, or choose another --out"),
     ):
         refused = victims.run(out, *arguments)
-        assert refused.code == 2 and refused.events == 0
+        assert refused.code == 2 and refused.events == 2  # the lock's own: written, removed
         assert refused.err.startswith("error: ") and said in refused.err and refused.err.count("\n") == 1
         assert files(out) == before
+
+
+# --- two writers, a directory that is gone
+
+
+class Doing(Watcher):
+    """A watcher that does something once, after so many presentations."""
+
+    def __init__(self, after, what):
+        super().__init__()
+        self.after, self.what = after, what
+
+    def progress(self, n):
+        super().progress(n)
+        if self.what is not None and self.presentations >= self.after:
+            what, self.what = self.what, None
+            what()
+
+
+def test_a_second_writer_is_refused(settings, reference, victims, at_window, tmp_path):
+    out, refused = at_window(1, 6, tmp_path / "out"), []
+
+    def second():
+        for arguments in (["--resume"], []):
+            refused.append(victims.run(tmp_path / "x", "--out", str(out), *arguments))
+        with pytest.raises(InputError, match="is being written by process"):  # also in this process
+            runs.run(settings.cfg, settings.data, out, Watcher(), resume=True, clock=False)
+
+    runs.run(settings.cfg, settings.data, out, Doing(WINDOW, second), resume=True, clock=False)
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    for ended in refused:
+        assert ended.code == 2 and ended.err.startswith(f"error: {out} is being written by {who}: wait until")
+        assert ended.err.count("\n") == 1
+    check_same(out, reference)
+    assert not (out / LOCK).exists()
+
+
+def test_a_stopped_process_keeps_its_lock(settings, reference, victims, at_window, tmp_path):
+    out = at_window(1, 2, tmp_path / "out")
+    process = real_command(settings, out, "--resume")
+    while not (runs.lane_directory(out, 1) / "3").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    with pytest.raises(InputError, match=f"is being written by process {process.pid} on "):
+        run(settings, out, resume=True)
+    process.send_signal(signal.SIGCONT)
+    assert process.communicate()[1] == "" and process.returncode == 0
+    check_same(out, reference)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced", "another run in its place"])
+def test_a_directory_that_is_gone(settings, at_window, reference, tmp_path, how):
+    out = at_window(1, 6, tmp_path / "out")
+
+    def lose():
+        shutil.move(out, tmp_path / "moved") if how != "removed" else shutil.rmtree(out)
+        if how == "replaced":
+            out.mkdir()
+        elif how != "removed":
+            shutil.copytree(reference.out, out)
+
+    with pytest.raises(InputError, match="was removed or replaced while it was being written"):
+        runs.run(settings.cfg, settings.data, out, Doing(WINDOW, lose), resume=True, clock=False)
+    if how == "removed":
+        assert not out.exists()
+    elif how == "replaced":
+        assert not any(out.iterdir())
+    else:
+        check_same(out, reference)
 
 
 # --- a full disk, an unwritable directory
@@ -764,9 +838,10 @@ def test_a_full_disk(settings, reference, victims, at_window, disk, tmp_path):
 
 @pytest.mark.slow
 def test_a_full_disk_from_the_start(settings, reference, victims, disk, tmp_path):
-    disk.mount("nr_inodes=2")
     out = disk.path / "out"
-    check_refused(victims.run(tmp_path / "x", "--out", str(out)), "config.json", "No space left on device")
+    for room, what in ((2, ".jsnn.lock"), (3, "config.json")):
+        disk.mount(f"{'' if room == 2 else 'remount,'}nr_inodes={room}")
+        check_refused(victims.run(tmp_path / "x", "--out", str(out)), what, "No space left on device")
     disk.mount("remount,nr_inodes=10000")
     assert run(settings, out, resume=True)[1]
     check_same(out, reference)
@@ -778,7 +853,7 @@ def test_a_directory_that_became_read_only(settings, reference, victims, at_wind
     out = at_window(1, WINDOWS, disk.path / "out")
     before = files(out)
     disk.mount("remount,ro")
-    check_refused(victims.run(tmp_path / "x", "--out", str(out), "--resume"), "results.jsonl", "Read-only file system")
+    check_refused(victims.run(tmp_path / "x", "--out", str(out), "--resume"), ".jsnn.lock", "Read-only file system")
     assert finished_files(out) == before
     disk.mount("remount,rw")
     assert go_on(settings, out, reference).presentations == ANSWER
@@ -836,7 +911,7 @@ def test_results_that_cannot_be_written_leave_those_before(tmp_path, monkeypatch
         raise OSError(28, os.strerror(28))
 
     if where == "write":
-        (tmp_path / ".results.jsonl.unfinished").symlink_to("/dev/full")
+        monkeypatch.setattr(Path, "open", lambda path, mode: open("/dev/full", "wb"))
     else:
         monkeypatch.setattr(os, where, fail)
     with pytest.raises(InputError, match=r"cannot write .*/results.jsonl: No space left on device; ") as error:

@@ -8,6 +8,7 @@ import difflib
 from pathlib import Path
 
 from jsnn.data.dataset import SPLITS as SPLITS
+from jsnn import files
 from jsnn.data.dataset import Dataset as Dataset
 from jsnn.errors import InputError
 
@@ -34,7 +35,7 @@ def load(name: str, data_dir: Path | None = None, n_train: int | None = None, n_
     else:
         from jsnn.data import full
 
-        dataset = full.load(name, None if data_dir is None else Path(data_dir).expanduser())
+        dataset = full.load(name, None if data_dir is None else files.expanded(data_dir))
     return dataset.first(n_train, n_test)
 
 
@@ -52,7 +53,7 @@ def load_recordings(
 
         if data_dir is None:
             raise InputError("nmnist: no directory; --data-dir should name the one that holds its Train and Test")
-        found = nmnist.load(Path(data_dir).expanduser(), n_steps, n_train=n_train, n_test=n_test)
+        found = nmnist.load(files.expanded(data_dir), n_steps, n_train=n_train, n_test=n_test)
     else:
         import jax
 

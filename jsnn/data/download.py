@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from jsnn import files
 from jsnn.data import cache, idx, prepared
 from jsnn.errors import InputError
 
@@ -47,9 +48,11 @@ def fetch(name: str) -> Path:
                 f"cannot download {name} from {builder.URL} ({reason}): connect to the network, or give "
                 f"--data-dir a directory with {idx.WANTED}"
             ) from None
+    directory.mkdir(parents=True, exist_ok=True)
+    files.sweep(directory, cache.A_DAY)
     for file, path in downloaded.items():
-        with cache.replacing(directory / file) as part:
-            shutil.copyfile(path, part)
+        with files.replacing(directory / file) as target, path.open("rb") as source:
+            shutil.copyfileobj(source, target)
     return directory
 
 

@@ -1,6 +1,8 @@
 """A whole data set: found or downloaded, checked, prepared and decoded once by TFDS, then cached."""
 
+import contextlib
 import logging
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -49,13 +51,22 @@ def _cached(name: str, sources: Iterable[Path], make: Callable[[str], Dataset]) 
 def _from_idx(dataset: Dataset, key: str) -> Dataset:
     """The data set after its way through TFDS, which must have changed nothing."""
     directory = cache.directory() / "tfds" / key
-    if not prepared.files(dataset.name, directory):
-        prepared.write(dataset, directory)
+    present = [path for path in (directory / dataset.name).glob("[0-9]*") if "incomplete" not in path.name]
+    if present:
+        with contextlib.suppress(Exception):  # whatever a damaged file makes TFDS raise
+            decoded = prepared.read(dataset.name, directory)
+            if not _differing(decoded, dataset):
+                return decoded
+        shutil.rmtree(directory)
+    prepared.write(dataset, directory)
     decoded = prepared.read(dataset.name, directory)
-    for part in idx.FILES:
-        if not np.array_equal(getattr(decoded, part), getattr(dataset, part)):
-            raise RuntimeError(f"{part} of {directory} differ from the IDX files they were made from")
+    if parts := _differing(decoded, dataset):
+        raise RuntimeError(f"{parts[0]} of {directory} differ from the IDX files they were made from")
     return decoded
+
+
+def _differing(one: Dataset, other: Dataset) -> list[str]:
+    return [part for part in idx.FILES if not np.array_equal(getattr(one, part), getattr(other, part))]
 
 
 def _from_prepared(name: str) -> Dataset:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jsnn import files as disk
 from jsnn.data.dataset import Dataset
 from jsnn.data.idx import SIDE
 
@@ -23,8 +24,8 @@ FORMAT = "array_record"
 
 
 def home() -> Path:
-    """The directory in which TFDS keeps its data sets by default."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    """The directory in which TFDS keeps its data sets by default. Raises InputError where nobody has a home."""
+    return disk.expanded(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
 
 
 def files(name: str, data_dir: Path) -> list[Path]:

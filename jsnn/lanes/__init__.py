@@ -66,6 +66,7 @@ class Job:
     environment: dict[str, Any]
     compiled: CompileClock
     clock: bool
+    check: Callable[[], None]  # raises InputError where `out` is no longer the directory that it was
 
 
 class Kind(Protocol):

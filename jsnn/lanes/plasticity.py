@@ -19,7 +19,7 @@ def begin(job: Job, lane: Lane) -> LaneState:
     state, run, chosen = study.start(lane), job.cfg.run, []
     for c, cell in enumerate(lane.cells):
         ways = study.ways(cell, run.engine, run.grid)
-        way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.directory() / "ways.json")
+        way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.measured())
         chosen.append(way)
         refused = study.refusals(cell).get("event")
         if refused and run.engine == "auto" and not study.in_lockstep(cell.trials):

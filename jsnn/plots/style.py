@@ -1,7 +1,6 @@
 """What all figures share: colours, type, a title, a heat map, and how a figure is written."""
 
 import colorsys
-import os
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from jsnn import files
 from jsnn.errors import InputError
 from jsnn.text import plain
 
@@ -66,14 +66,9 @@ def save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     check_format(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with mpl.rc_context(STYLE), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script is a row of boxes
-            figure.savefig(temporary, format=path.suffix[1:].lower() or "png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with mpl.rc_context(STYLE), warnings.catch_warnings(), files.replacing(path) as file:
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script is a row of boxes
+        figure.savefig(file, format=path.suffix[1:].lower() or "png")
     return path
 
 
