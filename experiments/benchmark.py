@@ -57,13 +57,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
+
 import numpy as np
-from console import COMPILATION_CACHE, command
+from console import command
 from rivals.cases import ALONE, CASES, PLAIN, Case
 from rivals.report import COLUMNS, Report, figure, row, summary, table
 from terminal import Parser, user_path
 
 from jsnn import config, data, sealed
+from jsnn.data import cache
 from jsnn.errors import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -80,10 +83,10 @@ class WorkerFailed(RuntimeError):
 
 def measure(python: str, worker: str, order: Report, own: bool) -> dict[str, Any]:
     """One measurement: a process of `python`, and the line that it prints."""
-    env = {k: v for k, v in os.environ.items() if own or k != "PYTHONPATH"}
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH" and (own or k != "PYTHONPATH")}
     if own:
         env["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [env.get("PYTHONPATH")])])
-        env.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILATION_CACHE))
+        env.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache.compiled() or ""))
         env.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
         env.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     process = subprocess.run(

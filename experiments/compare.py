@@ -24,9 +24,12 @@ compares jsnn with where there is no Brian2:
 
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 from console import command, prepare_jax
 from terminal import Parser, user_path
@@ -104,13 +107,14 @@ def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
+    from jsnn import numerics
     from jsnn.simulate import dense
 
     rule = {k: v for k, v in case.items() if k in ("eta_pre", "eta_post", "x_tar", "mu")}
     trial = published(learned.theta.size, case["rule"], **rule)
     net, dt = trial.network, trial.inputs.dt
     learned = dataclasses.replace(learned, weights=net.normalise(learned.weights))
-    present, key = jax.jit(dense.present), jax.random.key(0)  # nothing is random in these networks
+    present, key = jax.jit(dense.present), numerics.key(0)  # nothing is random in these networks
     found: dict[str, list[Any]] = {"spikes": [], "v": [], "theta": [], "weights": []}
     for raster in spikes:
         learned, _, recording = present(net, learned, jnp.asarray(raster)[:, None], jnp.ones(1, bool), dt, key)

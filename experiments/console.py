@@ -6,8 +6,10 @@ import importlib
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,23 +23,57 @@ from jsnn.text import plain
 
 os.environ["MPLBACKEND"] = "agg"  # figures are files: a display, and what is said of it, has no part in them
 
-COMPILATION_CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jsnn" / "xla"
 
-
-def prepare_jax() -> None:
+def prepare_jax(start: bool = True) -> None:
     """Settings that must precede JAX's first computation: compiled programs are kept on disk, memory by the process,
-    logs are quiet.
+    logs are quiet, and no setting of the user's changes numbers unseen. Unless `start` is false the devices are then
+    found (`start_devices`). Raises InputError for settings that cannot be.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import jax
+    except ValueError as error:  # of a JAX_ variable
+        raise InputError(f"{error}; see the variables of the environment whose names begin with JAX_") from None
+
+    from jsnn import files, grid, numerics
+    from jsnn.data import cache
+
+    warnings.showwarning = in_a_line
+    check_xla_flags()
+    numerics.fix()
+    grid.keep_memory()
+    place = cache.compiled()
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and place is not None and files.unwritable(place) is None:
+        jax.config.update("jax_compilation_cache_dir", str(place))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    if start:
+        start_devices()
+
+
+def start_devices() -> None:
+    """Have JAX find its devices. Raises InputError where it does not find those it is told to use."""
     import jax
 
-    from jsnn import grid
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        wanted = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue]
+        raise InputError(f"JAX_PLATFORMS = {wanted}: JAX finds no such device ({error or 'not installed'})") from None
 
-    grid.keep_memory()
 
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(COMPILATION_CACHE))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+def check_xla_flags() -> None:
+    """Raises InputError for XLA_FLAGS that XLA does not know; as it would end this process, it is asked in another."""
+    if os.environ.get("XLA_FLAGS"):
+        ask = [sys.executable, "-c", "from jaxlib import xla_client; xla_client.make_cpu_client()"]
+        done = subprocess.run(ask, capture_output=True, text=True, check=False)
+        if done.returncode:
+            found = re.search(r"^F.*?\] (.*)", done.stderr, re.MULTILINE)
+            raise InputError(f"XLA_FLAGS = {os.environ['XLA_FLAGS']}: {found[1] if found else 'XLA refuses them'}")
+
+
+def in_a_line(message: object, *_: object) -> None:
+    """Show a warning of a library's, such as JAX's of a damaged program in its cache, which it compiles again."""
+    print("warning:", plain(" ".join(str(message).split())), file=sys.stderr)
 
 
 INTERRUPTED = threading.Event()
@@ -145,8 +181,8 @@ def read_data(cfg: Any, data_dir: Path | None) -> Any:
 
 def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lambda cfg: None) -> None:
     """What matrix.py and train.py do: read the config and the data, run with a live table, draw the figures."""
-    prepare_jax()
-    from jsnn import config, data, grid, runs, study
+    prepare_jax(start=False)
+    from jsnn import config, data, files, grid, runs, study
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
@@ -155,6 +191,7 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     else:
         alone = len(cfg.entries) == 1 and study.in_lockstep(cfg.entries[0].trial)
         grid.use_cores(1 if alone else cores())
+    start_devices()
     out = arguments.out or Path("checkpoints") / cfg.study
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
@@ -162,6 +199,8 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     title = f"{cfg.study}: {dataset.name}, {schedule.n_train} training images, {schedule.n_test} {evaluated}"
     if schedule.epochs > 1:
         title = title.replace(" training images", f" training images {schedule.epochs} times", 1)
+    if not arguments.no_figures:
+        files.check_writable(out / "figures")
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
     n, n_answers = len(cfg.entries) * schedule.n_train * schedule.epochs, len(cfg.entries) * schedule.n_answers
     watch = functools.partial(Console, quiet=not grid.is_first(), open_log=open_log, interrupted=INTERRUPTED.is_set)
@@ -171,6 +210,6 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     if not arguments.no_figures and grid.is_first():
         from figures import draw
 
-        with console.rich.status("drawing figures"):
+        with console.rich.status("drawing figures"), files.locked(out, console.warn):
             drawn = draw(out, dataset, console.warn)
         console.say(f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}")

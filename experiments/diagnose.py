@@ -6,10 +6,13 @@ Shows test images to the trained networks of a run, prints a line a cell (mean o
 to RUN/diagnosis.jsonl.
 """
 
+import sys
 import dataclasses
 import json
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 from console import command, prepare_jax
 from terminal import Parser, Table, percent, user_path, warn

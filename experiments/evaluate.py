@@ -9,6 +9,10 @@ Neurons are labelled afresh, from the frozen networks' responses to training ima
 gradients have labels already.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 from console import command, prepare_jax
 from live import counted

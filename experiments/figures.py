@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
+
 from console import command, prepare_jax
 from terminal import Parser, user_path, warn
 
@@ -109,11 +111,14 @@ def main() -> None:
     parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
     arguments = parser.parse_args()
     prepare_jax()
-    from jsnn import data, runs
+    from jsnn import data, files, runs
 
-    name = runs.config_of(arguments.run).data.name if arguments.data_dir else "mnist_excerpt"
-    dataset = data.load(name, arguments.data_dir)
-    for path in draw(arguments.run, dataset, warn):
+    cfg = runs.config_of(arguments.run)
+    dataset = data.load(cfg.data.name if arguments.data_dir else "mnist_excerpt", arguments.data_dir)
+    files.check_writable(arguments.run / "figures")
+    with files.locked(arguments.run, warn):
+        drawn = draw(arguments.run, dataset, warn)
+    for path in drawn:
         print(plain(path))
 
 

@@ -8,6 +8,11 @@ Results go to DIR/results.jsonl, one line a trial, figures to DIR/figures. An in
 with --resume.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
+
 from console import command, run_study, study_parser
 
 

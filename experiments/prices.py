@@ -6,9 +6,12 @@ A row a cell: the mean over its seeds. A network trained by gradients can be ask
 its energy taken in proportion to the steps. Prints the same as a table.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 import numpy as np
 from console import command

@@ -7,7 +7,10 @@ than a ten-thousandth. Each prototype answers with the class that most of its tr
 DIR/results.jsonl, a line a size and seed.
 """
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 from console import command, prepare_jax
 from terminal import Parser, percent, user_path
@@ -27,7 +30,7 @@ def main() -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn import data, readout, records, results
+    from jsnn import data, numerics, readout, records, results
     from jsnn.learners import kmeans
 
     dataset = data.load(arguments.data, arguments.data_dir)
@@ -37,8 +40,7 @@ def main() -> None:
     environment, lines = records.environment(), []
     for n in SIZES:
         for seed in SEEDS:
-            found = kmeans.fit(jax.random.key(seed), train, n)
-            counts = responses(found.prototypes, train), responses(found.prototypes, test)
+            found = kmeans.fit(numerics.key(seed), train, n)
             answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "split": dataset.split, "encoder": "none"}

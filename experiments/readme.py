@@ -7,9 +7,12 @@ A table stands between <!-- table NAME --> and <!-- end -->; NAME is a function 
 """
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 import numpy as np
 from console import command

@@ -6,6 +6,11 @@
 The same as experiments/matrix.py for a config with a single cell; it refuses any other.
 """
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
+
 from console import command, run_study, study_parser
 
 from jsnn.errors import InputError

@@ -8,10 +8,13 @@ Writes DIR/results.jsonl, a line a candidate and rung; DIR/best.toml, [[cell]] t
 experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or killed search goes on with --resume.
 """
 
+import sys
 import functools
 from pathlib import Path
 
-from console import INTERRUPTED, command, prepare_jax, read_data, study_parser, tensorboard
+sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
+
+from console import INTERRUPTED, command, prepare_jax, read_data, start_devices, study_parser, tensorboard
 from live import Console
 from rivals.clock import cores
 
@@ -36,17 +39,20 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.distributed or arguments.join:
         raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
-    prepare_jax()
-    from jsnn import data, grid, plots, results, search
+    prepare_jax(start=False)
+    from jsnn import data, files, grid, plots, results, search
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
         cfg = config.parse(only(cfg.tables, arguments.cell))
     search.search_of(cfg)
     grid.use_cores(cores())
+    start_devices()
+    out: Path = arguments.out or Path("checkpoints") / cfg.study
+    if not arguments.no_figures:
+        files.check_writable(out / "figures")
     dataset = read_data(cfg, arguments.data_dir)
     n_validation = cfg.data.n_test or len(dataset.test_labels)
-    out: Path = arguments.out or Path("checkpoints") / cfg.study
     evaluated = data.SPLITS[dataset.split]
     title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}"
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard else None
@@ -56,7 +62,8 @@ def main() -> None:
     console.say(f"results  {out / 'results.jsonl'}")
     console.say(f"best     {best}")
     if not arguments.no_figures:
-        figure = plots.save(plots.tuning(results.trials(out / "results.jsonl")), out / "figures" / "tuning.png")
+        with files.locked(out, console.warn):
+            figure = plots.save(plots.tuning(results.trials(out / "results.jsonl")), out / "figures" / "tuning.png")
         console.say(f"figure   {figure}")
 
 

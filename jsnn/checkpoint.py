@@ -39,6 +39,10 @@ def _digest(arrays: Any, meta: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
+def _x64() -> bool:
+    return bool(jax.config.jax_enable_x64)  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def steps(directory: Path) -> list[int]:
     """Numbers of the checkpoints in a directory, newest first."""
     try:
@@ -58,7 +62,7 @@ def save(directory: Path, step: int, arrays: Any, meta: dict[str, Any]) -> None:
     arrays = jax.tree.map(fetch, arrays)
     items = ocp.args.Composite(
         arrays=ocp.args.StandardSave(arrays),
-        meta=ocp.args.JsonSave({"sha256": _digest(arrays, meta), "meta": meta}),
+        meta=ocp.args.JsonSave({"sha256": _digest(arrays, meta), "meta": meta, "x64": _x64()}),
     )
     try:
         directory = directory.resolve()
@@ -138,7 +142,8 @@ def _quiet() -> Iterator[None]:
 def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[int, Any, dict[str, Any]] | None:
     """The newest checkpoint that is whole: its number, arrays (in the structure of `like`) and JSON object.
 
-    `warn` hears of each one that is not. None if there is no checkpoint to go on from.
+    `warn` hears of each one that is not. None if there is no checkpoint to go on from. Raises InputError for one of a
+    process whose numbers had twice or half as many bits: it is whole, but not for this process.
     """
     for step in steps(directory):
         path = directory.resolve() / str(step)
@@ -151,8 +156,12 @@ def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[in
                     ),
                 )
             meta = restored["meta"]
+            if meta.get("x64", False) != _x64():  # arrays come as this process would have them
+                raise InputError(f"{path} was saved with jax_enable_x64 = {not _x64()}: it should be read with that")
             if meta["sha256"] != _digest(restored["arrays"], meta["meta"]):
                 raise ValueError("its contents do not match its checksum")
+        except InputError:
+            raise
         except Exception as error:  # whatever a damaged file makes orbax raise
             warn(f"checkpoint {path} is damaged ({_reason(error)}); going back to the one before")
             continue

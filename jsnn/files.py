@@ -74,25 +74,28 @@ def sweep(directory: Path, older: float = 0.0) -> None:
                 path.unlink()
 
 
-def check_writable(directory: Path) -> None:
-    """Raises InputError where no file could be written to a directory that may have to be made first."""
+def unwritable(directory: Path) -> str | None:
+    """Why no file could be written to a directory, which may have to be made first; None if one could."""
     place = directory
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
-    reason = ""
     if not place.is_dir():
-        reason = f"{place} is not a directory"
-    elif place != directory:
-        reason = "" if os.access(place, os.W_OK | os.X_OK) else f"{place}: {os.strerror(errno.EACCES)}"
-    else:
-        try:
-            probe = place / f".{secrets.token_hex(8)}{UNFINISHED}"
-            probe.open("xb").close()
-            probe.unlink()
-        except OSError as error:
-            reason = error.strerror or str(error)
-    if reason:
-        raise InputError(f"cannot write to {directory}: {reason}; choose another --out")
+        return f"{place} is not a directory"
+    if place != directory:
+        return None if os.access(place, os.W_OK | os.X_OK) else f"{place}: {os.strerror(errno.EACCES)}"
+    try:
+        probe = place / f".{secrets.token_hex(8)}{UNFINISHED}"
+        probe.open("xb").close()
+        probe.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def check_writable(directory: Path) -> None:
+    """Raises InputError where no file could be written to a directory, which may have to be made first."""
+    if why := unwritable(directory):
+        raise InputError(f"cannot write to {directory}: {why}; choose another --out")
 
 
 @dataclasses.dataclass(frozen=True)

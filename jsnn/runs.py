@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jsnn import checkpoint, config, files, readout, results, study
+from jsnn import checkpoint, config, files, numerics, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import SPLITS, Dataset
 from jsnn.errors import InputError
@@ -127,7 +127,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """What `open_run` has written: the tables of a study and the hash of its data. Raises InputError."""
     try:
         started = json.loads(path.read_bytes())
-        return {"tables": dict(started["tables"]), "data_sha256": started["data_sha256"]}
+        read = {"tables": dict(started["tables"]), "data_sha256": started["data_sha256"]}
+        return read | {"numerics": dict(started.get("numerics", {}))}  # runs of before have none
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; it should be the config of a run") from None
     except (ValueError, TypeError, KeyError):
@@ -140,7 +141,7 @@ def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> bool:
     Returns whether it made it: `resume` also starts a run that was killed before it had a directory.
     """
     path = out / "config.json"
-    now = {"tables": cfg.tables, "data_sha256": data_hash}
+    now = {"tables": cfg.tables, "data_sha256": data_hash, "numerics": numerics.settings()}
     try:
         is_run, present = path.exists(), list(out.iterdir()) if out.exists() else []
     except OSError as error:
@@ -156,6 +157,7 @@ def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> bool:
     different = differences(started["tables"], cfg.tables)
     if not different and started["data_sha256"] != data_hash:
         different = [f"the images and labels of {cfg.data.name} are not those they were"]
+    different = different or numerics.differences(started["numerics"], now["numerics"])
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         raise InputError(
@@ -233,6 +235,7 @@ def run(
 
     Raises InputError for a directory that holds another run, or that cannot be written.
     """
+    numerics.check()
     schedule = schedule_of(cfg, data)
     lanes = study.plan([entry.trial for entry in cfg.entries])
     check_memory(cfg, lanes)

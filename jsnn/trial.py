@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsnn import numerics
 from jsnn.data.augmentation import Augmentation
 from jsnn.network import Learned, Network
 from jsnn.pytree import node, static
@@ -51,7 +52,7 @@ class Inputs:
 
     def key(self, purpose: Array | int) -> Array:
         """The root of the random numbers for one purpose."""
-        return jax.random.fold_in(jax.random.key(self.seed), purpose)
+        return jax.random.fold_in(numerics.key(self.seed), purpose)
 
 
 @node

@@ -55,10 +55,9 @@ def load_recordings(
             raise InputError("nmnist: no directory; --data-dir should name the one that holds its Train and Test")
         found = nmnist.load(files.expanded(data_dir), n_steps, n_train=n_train, n_test=n_test)
     else:
-        import jax
-
+        from jsnn import numerics
         from jsnn.data import saccades
 
         images = load(name.removeprefix("saccades_"), data_dir, n_train, n_test)
-        found = saccades.convert(jax.random.key(0), images, n_steps)
+        found = saccades.convert(numerics.key(0), images, n_steps)
     return found.packed()

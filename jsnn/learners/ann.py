@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from jsnn import numerics
 from jsnn.data import Dataset
 from jsnn.errors import InputError
 from jsnn.pytree import node, static
@@ -91,7 +92,7 @@ def train(
     (presentations, training accuracy) of each epoch's tenths, or with `patience` of each epoch. Raises InputError where
     its weights are no longer finite.
     """
-    key = jax.random.key(ann.seed)
+    key = numerics.key(ann.seed)
     n = ann.n_shown(n_train)
     images, labels = jnp.asarray(data.train_images[:n_train]), jnp.asarray(data.train_labels[:n_train])
     params = MLP(ann.n_hidden, 10).init(jax.random.fold_in(key, 0), jnp.zeros((1, images.shape[1])))

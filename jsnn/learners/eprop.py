@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from jsnn import numerics
 from jsnn.evolution import Dynamics, evolve
 from jsnn.feedforward import Feedforward, Lesson, Measured, Params, Response
 from jsnn.learners.optimiser import Optimiser
@@ -78,7 +79,7 @@ class EProp:
         out = params["synapses"][-1]["Dense_0"]["kernel"]
         if self.feedback == "symmetric":
             return out.T
-        key = jax.random.fold_in(jax.random.key(self.feedback_seed), i)
+        key = jax.random.fold_in(numerics.key(self.feedback_seed), i)
         return jax.random.normal(key, (out.shape[1], n)) / jnp.sqrt(n)
 
 
