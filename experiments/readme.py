@@ -81,9 +81,7 @@ def before_after(run: Path, records: Records) -> str:
     del run
     published = runs.config_of(ROOT / "checkpoints" / "seed_study").published
     cells = results.by_cell(records)
-    return rows(
-        *by_rule(cells, lambda c: f"{100 * published[c]:.0f} → {points([r['accuracy'] for r in cells[c]])}")
-    )
+    return rows(*by_rule(cells, lambda c: f"{100 * published[c]:.0f} → {points([r['accuracy'] for r in cells[c]])}"))
 
 
 def readouts(run: Path, records: Records) -> str:

@@ -227,13 +227,13 @@ def main():
 command(main)
 """
     environment = {"JSNN_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"}
-    assert ask(code, **environment).stdout == "19.0\n"
+    assert ask(code, **environment).stdout == "22.0\n"
     for path in (tmp_path / "xla").glob("*-cache"):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 16
         path.write_bytes(content)
     again = ask(code, **environment)
-    assert again.returncode == 0 and again.stdout == "19.0\n"
+    assert again.returncode == 0 and again.stdout == "22.0\n"
     assert again.stderr and all(line.startswith("warning: ") for line in again.stderr.splitlines()), again.stderr
 
 

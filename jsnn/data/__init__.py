@@ -7,8 +7,8 @@ tensorflow-datasets (TFDS). `nmnist` are recordings of an event camera, `saccade
 import difflib
 from pathlib import Path
 
-from jsnn.data.dataset import SPLITS as SPLITS
 from jsnn import files
+from jsnn.data.dataset import SPLITS as SPLITS
 from jsnn.data.dataset import Dataset as Dataset
 from jsnn.errors import InputError
 
