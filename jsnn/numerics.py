@@ -31,18 +31,20 @@ RECORDED = (
 )
 # Flags of XLA that do not: how many devices and threads there are, and what is written for who looks for an error.
 WITHOUT_EFFECT = ("--xla_force_host_platform_device_count", "--xla_cpu_multi_thread_eigen", "--xla_dump")
-# Settings for finding errors with which a run cannot be computed: the value it needs, and why.
+GUARDS = (None, "allow", "log", "log_explicit")
+# Settings for finding errors with which a run cannot be computed: the values that it can be with, and why.
 REFUSED = {
-    "jax_disable_jit": (False, "a presentation would be computed step by step in Python, for hours"),
-    "jax_debug_infs": (False, "jsnn computes with infinities on purpose: an input that never spikes comes at time inf"),
-    "jax_transfer_guard": (None, "images and weights are moved between host and device"),
-    "jax_transfer_guard_host_to_device": (None, "images are moved to the device"),
-    "jax_transfer_guard_device_to_host": (None, "weights are moved to the host, to be saved"),
-    "jax_transfer_guard_device_to_device": (None, "rasters are moved between devices"),
-    "jax_no_execution": (False, "nothing would be computed"),
-    "jax_no_tracing": (False, "nothing could be compiled"),
+    "jax_disable_jit": ((False,), "a presentation would be computed step by step in Python, for hours"),
+    "jax_debug_infs": ((False,), "engines mark with infinities the neurons that they leave out"),
+    "jax_transfer_guard": (GUARDS, "images and weights are moved between host and device"),
+    "jax_transfer_guard_host_to_device": (GUARDS, "images are moved to the device"),
+    "jax_transfer_guard_device_to_host": (GUARDS, "weights are moved to the host, to be saved"),
+    "jax_transfer_guard_device_to_device": (GUARDS, "rasters are moved between devices"),
+    "jax_no_execution": ((False, None), "nothing would be computed"),
+    "jax_no_tracing": ((False, None), "nothing could be compiled"),
+    "jax_numpy_dtype_promotion": (("standard",), "spikes, which are booleans, meet weights"),
+    "jax_numpy_rank_promotion": (("allow", "warn"), "numbers of neurons meet states of a batch"),
 }
-PERMITTED = (None, "allow", "log", "log_explicit")  # of a guard
 
 
 def key(seed: Any) -> Array:
@@ -59,10 +61,10 @@ def fix() -> None:
 
 def check() -> None:
     """Raises InputError where JAX is set to something with which no run can be computed."""
-    for name, (needed, why) in REFUSED.items():
+    for name, (permitted, why) in REFUSED.items():
         value = _value(name)
-        if value not in (needed, *(PERMITTED if "guard" in name else ())):
-            raise InputError(f"{name.upper()} = {value}: it should not be set, since {why}")
+        if value not in permitted:
+            raise InputError(f"{name.upper()} = {value}: it should be {permitted[0]}, since {why}")
 
 
 def settings() -> dict[str, Any]:

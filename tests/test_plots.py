@@ -552,7 +552,7 @@ def test_save_is_whole_or_not_at_all(tmp_path, monkeypatch):
     before = path.read_bytes()
 
     def fill_the_disk(file, **_):
-        file.write_bytes(b"half a pict")
+        file.write(b"half a pict")
         raise OSError("disk full")
 
     monkeypatch.setattr(figure, "savefig", fill_the_disk)
