@@ -6,9 +6,9 @@ Shows test images to the trained networks of a run, prints a line a cell (mean o
 to RUN/diagnosis.jsonl.
 """
 
-import sys
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 

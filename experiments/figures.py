@@ -6,6 +6,7 @@ Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, recep
 presentation. That one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

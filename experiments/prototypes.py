@@ -41,6 +41,7 @@ def main() -> None:
     for n in SIZES:
         for seed in SEEDS:
             found = kmeans.fit(numerics.key(seed), train, n)
+            counts = responses(found.prototypes, train), responses(found.prototypes, test)
             answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "split": dataset.split, "encoder": "none"}

@@ -8,8 +8,8 @@ Writes DIR/results.jsonl, a line a candidate and rung; DIR/best.toml, [[cell]] t
 experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or killed search goes on with --resume.
 """
 
-import sys
 import functools
+import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
