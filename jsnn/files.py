@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
         with contextlib.suppress(OSError):  # not every file system can
             _sync(path.parent)
     finally:

@@ -24,6 +24,7 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises InputError where that is not possible.
     """
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, content)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; choose another --out") from error

@@ -14,6 +14,7 @@ import pytest
 
 from jsnn import results
 from jsnn.errors import InputError
+from jsnn.files import UNFINISHED, sweep
 
 FIRST = {"study": "a", "accuracy": 0.1}
 SECOND = {"study": "störung", "seed": None, "curve": [[1, 0.30000000000000004]]}
@@ -98,11 +99,12 @@ except InputError as error:
 
 
 def test_what_a_killed_write_left_behind_does_no_harm(path):
-    for name in (f".{path.name}{results.UNFINISHED}", ".results.jsonl.part"):
+    for name in (f".{path.name}.0123{UNFINISHED}", ".results.jsonl.part"):
         (path.parent / name).write_bytes(b'{"half')
     assert results.read(path) == [FIRST]
     results.append(path, [SECOND])
     assert results.read(path) == [FIRST, SECOND]
+    sweep(path.parent)  # as a run does at its start
     assert sorted(files(path)) == [".results.jsonl.part", "results.jsonl"]
 
 
