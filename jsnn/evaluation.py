@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsnn import readout, study, trial
+from jsnn import readout, soundness, study, trial
 from jsnn.data import Dataset
 from jsnn.grid import WHOLE, Layout, fetch, layouts, on_cpu
 from jsnn.network import Learned
@@ -27,8 +27,9 @@ class Answers:
     accuracy: dict[str, float]  # of each readout, on the test images
     confusion: dict[str, list[list[int]]]  # likewise
     labels: np.ndarray  # int32[n_neurons]: what each neuron stands for
-    input_spikes: float  # a test presentation
-    output_spikes: float
+    silent: float  # share of the test images at which no neuron fired
+    input_spikes: float  # a test image, all its showings together
+    output_spikes: float  # likewise
     theta: float  # mV, mean over the neurons
 
 
@@ -38,10 +39,10 @@ def responder(cell: Cell, n_images: int) -> Responder:
     """
     network = study.take(cell.trials.network, 0)
     worth_it = n_images * len(cell.index) * network.n_neurons >= WORTH_IT
-    refused = event.refusal(frozen(network))
-    if on_cpu() and worth_it and refused is None:
+    refused = any(event.refusal(frozen(one)) for one in study.different(cell))
+    if on_cpu() and worth_it and not refused:
         return study.EVENT
-    return study.AHEAD if on_cpu() and refused is not None else study.DENSE
+    return study.AHEAD if on_cpu() and refused else study.DENSE
 
 
 def _respond(
@@ -53,12 +54,12 @@ def _respond(
     index: Array,
     first: Array,
     engine: Responder,
-) -> Array:
+) -> tuple[Array, Array]:
     def one(t, x, s, number):
-        return trial.respond(t, x, s, purpose, number, engine)
+        return trial.answered(t, x, s, purpose, number, engine)
 
     along = WHOLE, WHOLE, study.PRESENTATIONS, 1
-    return layout.map(one, trials, learned, rasters, study.numbers(index, first), along=along, out=1)
+    return layout.map(one, trials, learned, rasters, study.numbers(index, first), along=along, out=(1, 1))
 
 
 def responses(
@@ -69,8 +70,9 @@ def responses(
     on_progress: Callable[[int], None],
     start: int = 0,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and input spikes [n_trials], a
-    presentation. `start`: how many presentations for this purpose came before.
+    """Counts of the frozen networks, a cell: [n_trials, n_images, n_neurons]; and what an image cost, on average: the
+    spikes of the input and of the layer in all its showings, [n_cells, n_trials, 2]. `start`: how many presentations
+    for this purpose came before.
     """
     n_trials, n_devices = len(lane.cells[0].index), len(jax.devices())
     where = layouts(n_trials, len(lane.cells), study.EVAL_BATCH * n_devices)
@@ -83,14 +85,13 @@ def responses(
     n_active = trial.most_active(images)
     engines = [responder(cell, len(images)) for cell in lane.cells]
     counts: list[list[np.ndarray]] = [[] for _ in lane.cells]
-    total = np.zeros(n_trials)
+    total = np.zeros((len(lane.cells), n_trials, 2))
     first = 0
     for block in study.blocks(index, n_batches * batch):
         shown = int(np.sum(block[0] >= 0))
         rows = block.reshape(n_trials, n_batches, batch)
         number = start + first
         rasters = study.encoded(where[0], where, lane.inputs, purpose, on_device, rows, number, n_active)
-        total += fetch(jax.jit(_input_spikes)(rasters[where[0]], rows >= 0))
         outs = [
             jax.jit(_respond, static_argnums=(0, 7))(
                 at, study.without(cell.trials, "rule"), learned[c], rasters[at], purpose, rows, number, engines[c]
@@ -98,7 +99,9 @@ def responses(
             for c, (at, cell) in enumerate(zip(where, lane.cells, strict=True))
         ]
         for c, out in enumerate(outs):
-            counts[c].append(fetch(out).reshape(n_trials, n_batches * batch, -1)[:, :shown])
+            answers, spent = (fetch(x).reshape(n_trials, n_batches * batch, -1)[:, :shown] for x in out)
+            counts[c].append(answers)
+            total[c] += np.sum(spent, axis=1, dtype=float)
             on_progress(n_trials * shown)
         first += n_batches * batch
     return [np.concatenate(parts, axis=1) for parts in counts], total / len(images)
@@ -107,15 +110,11 @@ def responses(
 def in_passes(
     lane: Lane, learned: Sequence[Learned], images: np.ndarray, schedule: Schedule, on_progress: Callable[[int], None]
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """The mean counts, and input spikes, of so many passes through the test images (Diehl & Cook 2015, §2.6: ten)."""
+    """The mean counts, and costs, of so many passes through the test images (Diehl & Cook 2015, §2.6: ten)."""
     n, passes = schedule.n_test, range(schedule.test_passes)
     all_of_them = [responses(lane, learned, images[:n], TEST, on_progress, start=k * n) for k in passes]
-    counts, input_spikes = zip(*all_of_them, strict=True)
-    return [np.mean(parts, axis=0) for parts in zip(*counts, strict=True)], np.mean(input_spikes, axis=0)
-
-
-def _input_spikes(rasters: Rasters, shown: Array) -> Array:
-    return jnp.sum(jnp.sum(rasters.spikes, axis=(3, 4)) * shown, axis=(1, 2))
+    counts, spent = zip(*all_of_them, strict=True)
+    return [np.mean(parts, axis=0) for parts in zip(*counts, strict=True)], np.mean(spent, axis=0)
 
 
 def answer(
@@ -133,9 +132,13 @@ def answer(
     with labels from what the neurons answered while they were learning, which is how BindsNET's scripts label them.
     `label_on_test` adds the read-out "labelled_on_test_images", which is not a test: all activity, with labels from the
     answers to the test images themselves. It is there to reproduce the numbers of Diehl & Cook's demonstration.
+
+    Raises InputError for networks that are no numbers.
     """
+    for layout, cell, x in zip(study.where_of(lane), lane.cells, learned, strict=True):
+        soundness.check(soundness.look(layout, cell, x), cell, "after training")
     train_counts, _ = responses(lane, learned, data.train_images[: schedule.n_assign], ASSIGN, on_progress)
-    test_counts, input_spikes = in_passes(lane, learned, data.test_images, schedule, on_progress)
+    test_counts, spent = in_passes(lane, learned, data.test_images, schedule, on_progress)
     train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
     test_labels = jnp.asarray(data.test_labels[: schedule.n_test])
     result = []
@@ -164,8 +167,9 @@ def answer(
                     },
                     confusion=matrix,
                     labels=np.asarray(jax.jit(readout.assign)(train_counts[c][g], train_labels).label),
-                    input_spikes=float(input_spikes[g]),
-                    output_spikes=float(np.mean(np.sum(test_counts[c][g], axis=1))),
+                    silent=float(np.mean(np.sum(test_counts[c][g], axis=1) == 0)),
+                    input_spikes=float(spent[c, g, 0]),
+                    output_spikes=float(spent[c, g, 1]),
                     theta=float(np.mean(fetch(learned[c].theta[g]))),
                 )
             )

@@ -1,7 +1,8 @@
 """From spike counts to answers: label assignment, votes, and a linear read-out. Pure functions.
 
 Labels come from responses of the frozen network to *training* images, never from the test set. Silence is no answer: a
-neuron that never fires has no label (-1), a presentation to which no labelled neuron answers is predicted as -1.
+neuron that never fires has no label (-1), a presentation to which no labelled neuron answers is predicted as -1. The
+linear read-out needs no labels: it has no answer (-1) where no neuron fires at all.
 """
 
 from typing import Any
@@ -126,7 +127,8 @@ def fit_linear(
 def predict(name: str, counts: Array, labels: Array, test_counts: Array) -> Array:
     """Predictions int32[n_test] of one of `READOUTS`, fitted on training responses `counts` with `labels`."""
     if name == "linear":
-        return jnp.argmax(fit_linear(counts, labels).logits(test_counts), axis=1).astype(jnp.int32)
+        answers = jnp.argmax(fit_linear(counts, labels).logits(test_counts), axis=1)
+        return jnp.where(jnp.sum(test_counts, axis=1) > 0, answers, -1).astype(jnp.int32)
     votes = {"all_activity": all_activity, "proportion_weighting": proportion_weighting, "naive_bayes": naive_bayes}
     return votes[name](assign(counts, labels), test_counts)
 

@@ -1,13 +1,13 @@
 """What no single field of a trial can say: relations between its numbers, and parts that need each other."""
 
-from jsnn.encoders import Direct, Recording
+from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Direct, RankOrder, Recording
 from jsnn.errors import InputError
 from jsnn.feedforward import Feedforward, ReLU
 from jsnn.gradient import GradientTrial, is_analog
 from jsnn.inhibition import InhibitoryLayer
 from jsnn.learners import Conversion, EProp
 from jsnn.network import Network
-from jsnn.neurons import IF, LIF, EulerLIF
+from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.readout import N_CLASSES
 from jsnn.synapses import Conductance
 from jsnn.trial import Inputs, Trial
@@ -26,8 +26,12 @@ def check(trial: Trial | GradientTrial, where: str) -> None:
     ):
         what = "direct input, rectified linear units and augmentation"
         raise InputError(f"{where}: {what} are for networks trained by gradients: rule should be bptt")
+    _inhibitory_neurons(network, where)
     _order(network, where)
+    _euler(network, inputs, where)
     _conductances(network, inputs, where)
+    _without_effect(network, where)
+    _brighter(inputs, where)
     if network.n_winners > network.n_neurons:
         most = f"n_neurons = {network.n_neurons}"
         raise InputError(f"{where}: network.n_winners = {network.n_winners}: it should be at most {most}")
@@ -102,6 +106,75 @@ def _order(network: Network, where: str) -> None:
         if not a < b:
             above = f"{high} + theta_0" if more else high
             raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {above} = {b}")
+
+
+def _inhibitory_neurons(network: Network, where: str) -> None:
+    """What an inhibitory layer computes: neurons with a fixed threshold, of which nothing is random."""
+    inhibition = network.inhibition
+    if not isinstance(inhibition, InhibitoryLayer):
+        return
+    what = f"{where}: network.inhibition.neuron"
+    if isinstance(inhibition.neuron, ReLU | SRM0):
+        name = type(inhibition.neuron).__name__
+        raise InputError(f"{what} is {name}: inhibitory neurons spike and have no noise: if, lif, euler_lif")
+    if inhibition.neuron.adaptation is not None:
+        raise InputError(f'{what}.adaptation: it should be "none": inhibitory neurons have fixed thresholds')
+
+
+def _euler(network: Network, inputs: Inputs, where: str) -> None:
+    """Membranes that are integrated by the Euler method need steps that are shorter than their time constants."""
+    neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
+    for path, neuron in neurons.items():
+        if isinstance(neuron, EulerLIF) and not neuron.tau_m > inputs.dt:
+            raise InputError(f"{where}: {path}.tau_m = {neuron.tau_m}: it should be more than run.dt = {inputs.dt}")
+
+
+def _without_effect(network: Network, where: str) -> None:
+    """Numbers that nothing would read: they are refused where they differ from what they are by default."""
+    inhibition, neuron = network.inhibition, network.neuron
+    lost = {
+        "n_winners": (network.n_winners > 1 and network.tie_break == "none", 'tie_break = "none": all fire'),
+        "ghosts": (network.ghosts and network.tie_break == "none", 'tie_break = "none": nobody loses'),
+        "norm_order": (network.norm_order != 1 and network.norm is None, 'norm = "none"'),
+        "norm_at_start": (not network.norm_at_start and network.norm is None, 'norm = "none"'),
+        "w_init": (
+            network.w_init != Network.w_init and network.norm is not None and network.norm_at_start,
+            "the normalisation at the start, which makes weights of any w_init the same (norm_at_start = false)",
+        ),
+        "neuron.fires_in_refractory": (
+            isinstance(neuron, SRM0) and neuron.fires_in_refractory and neuron.refractory is None,
+            'neuron.refractory = "none"',
+        ),
+    }
+    if isinstance(inhibition, InhibitoryLayer):
+        why, layer = "inhibitory neurons, which nothing inhibits", inhibition.neuron
+        lowest = min(getattr(layer, name) for name in ("v_rest", "v_init", "v_reset") if getattr(layer, name, None))
+        floored = getattr(layer, "v_floor", lowest) != type(layer).v_floor and layer.v_floor <= lowest
+        lost["inhibition.neuron.v_floor"] = floored, why
+        if isinstance(inhibition.synapse, Conductance):
+            for name in ("tau_inhibitory", "e_inhibitory"):
+                other = getattr(inhibition.synapse, name) != getattr(Conductance, name)
+                lost[f"inhibition.synapse.{name}"] = other, why
+    for name, (without, why) in lost.items():
+        if without:
+            path = name if name.startswith("neuron.") else f"network.{name}"
+            raise InputError(f"{where}: {path} has no effect with {why}; leave it out")
+
+
+def _brighter(inputs: Inputs, where: str) -> None:
+    """Images that are shown again, brighter, need an encoder that makes more of a brighter image."""
+    encoder, alike = inputs.encoder, RankOrder | BindsnetRankOrder | BindsnetBernoulli | BindsnetPoisson
+    if inputs.again is None:
+        return
+    name = type(encoder).__name__
+    if isinstance(encoder, alike):
+        reason = "its pixels end at 255" if isinstance(encoder, BindsnetPoisson) else "it sees no brightness"
+        raise InputError(f"{where}: run.again: {name} makes no more spikes of a brighter image: {reason}")
+    if isinstance(encoder, Bernoulli) and encoder.max_probability == 1.0:
+        raise InputError(
+            f"{where}: run.again: encoder.max_probability = 1.0: it should be less, as a white pixel fires in every "
+            "step already"
+        )
 
 
 def _conductances(network: Network, inputs: Inputs, where: str) -> None:

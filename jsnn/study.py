@@ -21,8 +21,8 @@ from jsnn import readout, trial
 from jsnn.errors import InputError
 from jsnn.gradient import GradientTrial
 from jsnn.grid import WHOLE, Layout, layouts, on_cpu
-from jsnn.network import Learned
-from jsnn.simulate import Engine, Online, columns, event, sparse
+from jsnn.network import Learned, Network
+from jsnn.simulate import Engine, Online, ahead, event, sparse
 from jsnn.simulate.ahead import Ahead
 from jsnn.simulate.batch import Batch
 from jsnn.simulate.dense import Dense
@@ -245,13 +245,23 @@ def refusals(cell: Cell) -> dict[str, str]:
     if in_lockstep(cell.trials):
         batch = cell.trials.inputs.batch_size
         return dict.fromkeys(("event", "sparse", "ahead"), f"it learns from batches of {batch} in lockstep")
-    network = take(cell.trials.network, 0)
-    refused = {
-        "event": event.refusal(network),
-        "sparse": sparse.refusal(network),
-        "ahead": columns.moves_silent(network),
-    }
-    return {engine: why for engine, why in refused.items() if why is not None}
+    refused = {}
+    for network in different(cell):
+        reasons = {
+            "event": event.refusal(network),
+            "sparse": sparse.refusal(network),
+            "ahead": ahead.refusal(network),
+        }
+        refused |= {engine: why for engine, why in reasons.items() if why is not None}
+    return refused
+
+
+def different(cell: Cell) -> list[Network]:
+    """The networks of a cell: one of those with the same numbers in what engines may refuse, a rule or inhibition."""
+    network = cell.trials.network
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((network.inhibition, network.rule))]
+    firsts = {tuple(leaf[g].tobytes() for leaf in leaves): g for g in reversed(range(len(cell.index)))}
+    return [take(network, g) for g in sorted(firsts.values())]
 
 
 def ways(cell: Cell, engine: str = "auto", grid: str | int = "auto") -> list[Way]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsnn import readout, study, trial
+from jsnn import readout, soundness, study, trial
 from jsnn.data import Dataset
 from jsnn.grid import Layout, fetch
 from jsnn.network import Learned
@@ -91,6 +91,8 @@ def train(
     `on_progress(n)` hears of n more presentations (of one network); `on_window(state)` may save the state. Devices
     never wait: each block is encoded while the one before it is learned from, on another device if one is idle, and
     learned from before the answers to the one before it are looked at.
+
+    Raises InputError for networks that have run away: it says by which presentation, and which numbers did it.
     """
     begin, n_trials, where = state, len(lane.cells[0].index), study.where_of(lane)
     by = study.encoder_of(where)
@@ -100,22 +102,26 @@ def train(
     def with_rasters(block: Block) -> tuple[Block, dict[Layout, Rasters]]:
         return block, study.encoded(by, where, lane.inputs, TRAIN, images, block.index, block.first, n_active)
 
-    def trained() -> Iterator[tuple[Block, tuple[Learned, ...], list[Array]]]:
+    def trained() -> Iterator[tuple[Block, tuple[Learned, ...], list[Array], list[Array]]]:
         learned = list(begin.learned)
         if len({layout.devices for layout in where}) > 1:
             learned = [layout.put(x) for layout, x in zip(where, learned, strict=True)]
         for block, rasters in _ahead(map(with_rasters, _schedule(lane, schedule, by, begin.window))):
-            counts = []
+            counts, sound = [], []
             for c, (cell, way) in enumerate(zip(lane.cells, begin.ways, strict=True)):
                 learned[c], out = study.train_block(
                     way, where[c], cell, learned[c], rasters[where[c]], block.index, block.first
                 )
                 counts.append(out)
-            yield block, tuple(learned), counts
+                sound.append(soundness.look(where[c], cell, learned[c]))
+            yield block, tuple(learned), counts, sound
 
     counts, since = [[] for _ in lane.cells], None
-    for block, learned, outs in _ahead(trained()):
-        n = n_trials * int(np.sum(block.index[0] >= 0))
+    for block, learned, outs, sound in _ahead(trained()):
+        shown = int(np.sum(block.index[0] >= 0))
+        for cell, found in zip(lane.cells, sound, strict=True):
+            soundness.check(found, cell, f"after presentation {block.first + shown}")
+        n = n_trials * shown
         for c, out in enumerate(outs):
             counts[c].append(fetch(out).reshape(n_trials, block.index[0].size, -1))
             on_progress(n)
@@ -127,7 +133,7 @@ def train(
         since = now
         if block.shown is not None:
             state = dataclasses.replace(state, learned=learned, window=state.window + 1)
-            seen = block.first + int(np.sum(block.index[0] >= 0))
+            seen = block.first + shown
             _score(state, counts, data.train_labels[block.shown], _window(schedule, lane.inputs.batch_size), seen)
             counts = [[] for _ in lane.cells]
             on_window(state)

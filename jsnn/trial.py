@@ -191,21 +191,36 @@ def respond(
     trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: Responder
 ) -> Array:
     """The frozen network's counts float32[n_batches, batch, n_neurons] on a block; `number` as in `encode`."""
+    return answered(trial, learned, rasters, purpose, number, engine)[0]
 
+
+def answered(
+    trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: Responder
+) -> tuple[Array, Array]:
+    """As `respond`, and what the answers cost: the spikes of the input and those of the layer float32[n_batches, batch,
+    2], those of every showing of an image that is shown again included.
+    """
     inputs, network = trial.inputs, trial.network.asked()
     root = inputs.key(purpose)
 
+    def spent(spikes, counts):
+        return jnp.stack([jnp.sum(spikes, dtype=float), jnp.sum(counts, dtype=float)])
+
     def batch(arguments):
         raster, keys, _ = arguments
-        return engine.respond(network, learned, raster.spikes, raster.active, inputs.dt, keys)
+        counts = engine.respond(network, learned, raster.spikes, raster.active, inputs.dt, keys)
+        return counts, jax.vmap(spent)(raster.spikes, counts)
 
     def one(arguments):
         raster, key, n = arguments
 
-        def present(state, spikes):
-            return state, engine.respond(network, learned, spikes[None], raster.active[None], inputs.dt, key[None])
+        def present(so_far, spikes):
+            counts = engine.respond(network, learned, spikes[None], raster.active[None], inputs.dt, key[None])
+            return so_far + spent(spikes, counts[0]), counts
 
-        return until_answered(inputs, jax.random.fold_in(root, n), raster.pixels, raster.spikes, present, ())[1][0]
+        shown = jax.random.fold_in(root, n), raster.pixels, raster.spikes
+        so_far, counts = until_answered(inputs, *shown, present, jnp.zeros(2))
+        return counts[0], so_far
 
     def one_by_one(arguments):
         return jax.lax.map(one, arguments)

@@ -11,7 +11,7 @@ INHIBITIONS: dict[str, Inhibition] = {
     "inhibitory_layer": InhibitoryLayer(),
     "conductance_layer": InhibitoryLayer(  # Diehl & Cook 2015, §2.1-2.2
         neuron=EulerLIF(tau_m=10.0, v_rest=-60.0, v_reset=-45.0, v_threshold=-40.0, refractory=2.0, adaptation=None),
-        synapse=Conductance(e_inhibitory=-85.0),
+        synapse=Conductance(),
         excitation=10.4,
         strength=17.0,
     ),

@@ -11,6 +11,7 @@ from jsnn.lanes import Job
 from jsnn.network import Learned
 from jsnn.study import Lane, LaneState
 
+SILENT = 0.9  # of the test images: a network that fires at fewer of them is warned of
 start, train = study.start, training.train
 
 
@@ -60,6 +61,10 @@ def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]
     )
     lines = []
     for cell, answered in zip(lane.cells, found, strict=True):
+        for i, a in zip(cell.index, answered, strict=True):
+            if a.silent > SILENT:
+                what = f"trial {i} is silent: no neuron fires at {100 * a.silent:.0f} % of the test images"
+                job.observer.warn(f"{what}, which have no answer; more drive (network.gain) may help")
         n_neurons = cell.trials.network.n_neurons
         lines.append(
             [

@@ -60,4 +60,4 @@ class IF:
 
     def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
         """Steps without a spike; see `jsnn.types.Coasting`."""
-        return membrane.after(state, state.v + push, n_steps * dt)
+        return membrane.after(state, state.v + push, dt, n_steps)

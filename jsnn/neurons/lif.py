@@ -66,7 +66,7 @@ class LIF:
     def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
         """Steps without a spike; see `jsnn.types.Coasting`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + push
-        return membrane.after(state, v, n_steps * dt)
+        return membrane.after(state, v, dt, n_steps)
 
     def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
         """Bound of the potential; see `jsnn.types.Settling`."""

@@ -25,9 +25,22 @@ def at(potential: Array | float, shape: tuple[int, ...], refractory: Array | flo
     return Membrane(v=jnp.full(shape, potential, float), refractory=None if refractory is None else jnp.zeros(shape))
 
 
-def after(state: Membrane, v: Array, time: Array | float) -> Membrane:
-    """Membranes `time` ms later, at `v` mV."""
-    return Membrane(v=v, refractory=None if state.refractory is None else state.refractory - time)
+def after(state: Membrane, v: Array, dt: Array | float, n_steps: int = 1) -> Membrane:
+    """Membranes `n_steps` steps of `dt` ms later, at `v` mV.
+
+    What is left of a refractory period is a whole number of steps: a period of 50 ms is 500 steps of 0.1 ms, although
+    0.1 taken 500 times from 50 leaves something over in float32.
+    """
+    left = state.refractory
+    return Membrane(v=v, refractory=None if left is None else (steps_left(left, dt) - n_steps) * dt)
+
+
+def steps_left(time: Array, dt: Array | float) -> Array:
+    """How many steps of `dt` ms `time` (ms) lasts: a step that has begun counts, unless it is rounding of float32 (a
+    thousandth of a step, or 4e-7 of the time).
+    """
+    n = time * (1.0 / dt)
+    return jnp.ceil(n - jnp.maximum(1e-3, 4e-7 * n))
 
 
 def is_refractory(state: Membrane, dt: Array | float) -> Array:

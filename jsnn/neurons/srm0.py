@@ -21,6 +21,9 @@ class SRM0:
     Drawn as a noisy threshold: with E ~ Exp(1) the neuron crosses where v - v_threshold - theta >= delta * log(E /
     (rho_0 dt)), which has that probability, and says by how much, as the tie-break needs. It does not fire while
     refractory, unless `fires_in_refractory` (BindsNET's does).
+
+    E is one of 2^32 equally likely values: the probability of a spike in a step is right to 2^-32, and a neuron whose
+    own is below 2^-33 (23 delta below the threshold, at rho_0 dt = 1) does not fire at all.
     """
 
     tau_m: Positive = 100.0  # ms
@@ -40,8 +43,9 @@ class SRM0:
         return membrane.at(self.v_rest, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> Array:
-        """E ~ Exp(1)."""
-        return jax.random.exponential(key, shape)
+        """E ~ Exp(1), from the middles of 2^32 equal parts of [0, 1]; never 0, which is below any rate."""
+        u = (jax.random.bits(key, shape, jnp.uint32).astype(float) + 0.5) * 2.0**-32
+        return -jnp.log1p(-jnp.minimum(u, 1.0 - 2.0**-24))  # float32 rounds the last of them to 1
 
     def integrate(
         self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: Array

@@ -56,6 +56,7 @@ class Online(Engine, Protocol):
         self,
         network: Network,
         learned: Learned,
+        within: Array,
         total: Array,
         spikes: Array,
         active: Array,
@@ -64,14 +65,14 @@ class Online(Engine, Protocol):
         key: Array,
     ) -> tuple[Array, Array, Array]:
         """`total` [n_input, n_neurons], combined with the changes that one presentation makes to the weights
-        (`combine`); its theta; and its counts [n_neurons].
+        (`combine`), counted from `within`: the weights it starts with, put into their bounds; its theta; and its counts
+        [n_neurons].
 
-        `spikes` bool[n_steps, n_active], `active` int32[n_active], `valid` bool[]. The network has no `norm` and the
-        weights are within their bounds.
+        `spikes` bool[n_steps, n_active], `active` int32[n_active], `valid` bool[]. The network has no `norm`.
         """
         memo = self.start(network, learned)
         after, _, counts = self.present(network, learned, memo, spikes[None], active[None], valid[None], dt, key[None])
-        return combine(network.reduction, total, after.weights - learned.weights), after.theta, counts[0]
+        return combine(network.reduction, total, after.weights - within), after.theta, counts[0]
 
 
 class Responder(Protocol):

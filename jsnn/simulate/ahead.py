@@ -24,7 +24,7 @@ from jsnn.network import Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, plasticity
 from jsnn.simulate.arrivals import CHUNK, drives_of, events_of, traces_at, traces_of
-from jsnn.simulate.columns import SLACK, if_it, settled, unsettled_columns
+from jsnn.simulate.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
@@ -45,6 +45,7 @@ class Touched:
     post: PostTraces  # [capacity]
     spikes: Array  # bool[1, capacity + 1], of the step before; the last one is a neuron that has not fired
     counts: Array  # [capacity]
+    at_first: Array  # bool[capacity], whether they have fired in the first step
     drive: Array | None  # [n_steps, capacity], of the steps to come; None if every step has its own product
 
 
@@ -78,7 +79,8 @@ class Ahead(Online):
         index = jnp.where(fits, touched.index, network.n_neurons)
         counts = jnp.zeros(network.n_neurons).at[index].set(touched.counts, mode="drop")
         columns = learned.weights.at[:, index].get(mode="fill", fill_value=0.0)
-        columns = network.normalise(settled(network.rule, columns, touched.weights, active[0], touched.counts))
+        columns = settled(network.rule, columns, touched.weights, active[0], touched.counts, touched.at_first)
+        columns = network.normalise(columns)
         weights = learned.weights.at[:, index].set(columns, mode="drop")
 
         def settle(carry):
@@ -162,8 +164,10 @@ class Ahead(Online):
         def column(x: Array, j: Array) -> Array:
             return x.at[active, j].get(mode="fill", fill_value=0)
 
-        def touch(touched: Touched, new: Array) -> Touched:
-            """Slots for the neurons in `new` (bool[n_neurons])."""
+        def touch(touched: Touched, new: Array, t: Array) -> Touched:
+            """Slots for the neurons in `new` (bool[n_neurons]), who fire in step t for the first time. After the first
+            step of all, weights are within their bounds.
+            """
 
             def one(carry):
                 touched, new = carry
@@ -171,7 +175,8 @@ class Ahead(Online):
                 delay = touched.delay
                 if delay is not None and learned.delay is not None:
                     delay = delay.at[k].set(column(learned.delay, j), mode="drop")
-                w = jnp.clip(column(learned.weights, j), rule.w_min, rule.w_max)
+                w = column(learned.weights, j)
+                w = jnp.where(t == 0, w, jnp.clip(w, rule.w_min, rule.w_max))
                 touched = dataclasses.replace(
                     touched,
                     index=touched.index.at[k].set(j, mode="drop"),
@@ -207,7 +212,7 @@ class Ahead(Online):
         def learn(touched: Touched, fired: Array, arrived: Array, t: Array) -> Touched:
             """The slots after step t, in which the neurons in `fired` (bool[n_neurons]) do, and learn."""
             known = jnp.zeros(n_neurons, bool).at[touched.index].set(True, mode="drop")
-            touched = touch(touched, fired & ~known)
+            touched = touch(touched, fired & ~known, t)
             spikes = fired.at[touched.index].get(mode="fill", fill_value=False)
             post, size = plasticity.after(rule, touched.post, spikes, dt)
             w = touched.weights
@@ -220,6 +225,7 @@ class Ahead(Online):
                 post=post,
                 spikes=jnp.pad(spikes, (0, 1))[None],
                 counts=touched.counts + spikes,
+                at_first=touched.at_first | (spikes & (t == 0)),
             )
             return touched if touched.drive is None else foresee(touched, spikes)
 
@@ -273,6 +279,7 @@ class Ahead(Online):
             post=plasticity.at_rest(rule, (capacity,)),
             spikes=jnp.zeros((1, capacity + 1), bool),
             counts=jnp.zeros(capacity),
+            at_first=jnp.zeros(capacity, bool),
             drive=None if pre_events else jnp.zeros((n_steps, capacity), dtype),
         )
         fast = network.reset(1)
@@ -288,6 +295,11 @@ class Ahead(Online):
         carry, n = steps(step, carry, xs, events.last + 1 + network.longest_delay, quiet)
         _, _, theta, touched, _ = carry
         return touched, decayed(theta, n_steps - n)
+
+
+def refusal(network: Network) -> str | None:
+    """Why this engine cannot train a network, in a line; None if it can."""
+    return moves_silent(network) or restless(network)
 
 
 def steps(

@@ -3,18 +3,17 @@
 It is what a batch does in a network that is not `lockstep`. Each presentation runs as it would online, from the weights
 and thresholds W that the batch starts with, and arrives at W_b; then
 
-    W <- normalise(clip(W + R_b (W_b - W)))        R: the network's `reduction`
+    W <- normalise(clip(V + R_b (W_b - V)))        V = clip(W); R: the network's `reduction`
     theta <- decay(theta + sum_b (theta_b - theta))          scale: by the spikes of all of them
 
-So a batch of one is online learning (but for a neuron that fires in the very first step, when online learning has not
-yet brought weights that the normalisation lifted back into their bounds). Presentations need not wait for each other:
-the event engine computes them, the weights of those that fired apart from all others', and devices can share them. In a
-lockstep network (BindsNET's batch) they meet in every step, which costs three products of batch x n_input x n_neurons a
-step instead.
+So a batch of one is online learning. Presentations need not wait for each other: the event engine computes them, the
+weights of those that fired apart from all others', and devices can share them. In a lockstep network (BindsNET's batch)
+they meet in every step, which costs three products of batch x n_input x n_neurons a step instead.
 
-Memory: the weights, their changes, and the result: three arrays of n_input x n_neurons on each device, whatever the
-batch, besides the rasters of a block and the drives of one presentation (n_steps x n_neurons). Devices that share a
-batch (`axis`) each sum the changes of their own presentations; then they agree, up to rounding with what one would do.
+Memory: the weights, as they are and within their bounds, their changes, and the result: four arrays of
+n_input x n_neurons on each device, whatever the batch, besides the rasters of a block and the drives of one
+presentation (n_steps x n_neurons). Devices that share a batch (`axis`) each sum the changes of their own presentations;
+then they agree, up to rounding with what one would do.
 """
 
 import dataclasses
@@ -78,18 +77,19 @@ class Batch:
         """See `jsnn.simulate.Engine`."""
         rule, adaptation, reduction = network.rule, network.neuron.adaptation, network.reduction
         one = alone(network)
-        shared = dataclasses.replace(learned, weights=jnp.clip(learned.weights, rule.w_min, rule.w_max))
+        within = jnp.clip(learned.weights, rule.w_min, rule.w_max)
         batch, n_steps, _ = spikes.shape
-        still = shared.theta  # of a neuron that does not fire
+        still = learned.theta  # of a neuron that does not fire
         if adaptation is not None:
             still = jax.lax.fori_loop(0, n_steps, lambda _, theta: adaptation.decay_step(theta, dt), still)
 
         def add(b, carry):
             total, theta, counts = carry
-            changed, own_theta, c = self.online.change(one, shared, total, spikes[b], active[b], valid[b], dt, keys[b])
+            shown = spikes[b], active[b], valid[b], dt, keys[b]
+            changed, own_theta, c = self.online.change(one, learned, within, total, *shown)
             return changed, theta + (own_theta - still), counts.at[b].set(c)
 
-        start = jnp.zeros_like(shared.weights), jnp.zeros_like(still), jnp.zeros((batch, network.n_neurons))
+        start = jnp.zeros_like(within), jnp.zeros_like(still), jnp.zeros((batch, network.n_neurons))
         total, grown, counts = jax.lax.fori_loop(0, batch, add, start)
         n_valid, n_fired, n_spikes = jnp.sum(valid), jnp.sum(counts > 0, axis=0), jnp.sum(counts, axis=0)
         if self.axis is not None:
@@ -99,6 +99,6 @@ class Batch:
                 total = combine(reduction, most, least)
             else:
                 total = jax.lax.psum(total, self.axis)
-        weights = jnp.clip(shared.weights + reduced(reduction, total, n_valid, n_fired), rule.w_min, rule.w_max)
-        after = network.homeostasis(shared, still + grown, n_spikes, n_valid, n_steps * dt)
+        weights = jnp.clip(within + reduced(reduction, total, n_valid, n_fired), rule.w_min, rule.w_max)
+        after = network.homeostasis(learned, still + grown, n_spikes, n_valid, n_steps * dt)
         return dataclasses.replace(after, weights=network.normalise(weights)), memo, counts

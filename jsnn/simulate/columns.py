@@ -14,13 +14,11 @@ from jsnn.types import Rule
 SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
 
 
-def settled(rule: Rule, columns: Array, touched: Array, active: Array, n_spikes: Array) -> Array:
+def settled(rule: Rule, columns: Array, touched: Array, active: Array, n_spikes: Array, at_first: Array) -> Array:
     """Columns [n_input, n] after a presentation, within their bounds: `touched` [n, n_active] at the inputs that were
-    `active`, and what silent inputs learn from `n_spikes` [n] elsewhere.
+    `active`, and elsewhere what silent inputs learn (`plasticity.unheard`) from `n_spikes` [n] and `at_first` bool[n].
     """
-    columns = jnp.clip(columns, rule.w_min, rule.w_max)
-    if rule.unpaired:
-        columns = plasticity.unheard(rule, columns, n_spikes)
+    columns = plasticity.unheard(rule, columns, n_spikes, at_first)
     return columns.at[active].set(touched.T, mode="drop")
 
 
@@ -39,6 +37,17 @@ def unsettled_columns(network: Network, weights: Array) -> Array:
     length = network.length(weights)
     rounding = 256 * jnp.finfo(weights.dtype).eps
     return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
+
+
+def restless(network: Network) -> str | None:
+    """Whether neurons are inhibited although none has fired, in a line; None if they are not."""
+    silent = jnp.zeros((1, 2), bool)
+    state = network.inhibition.init(silent.shape)
+    for _ in range(5):
+        state, current = network.inhibition.step(state, silent, 1.0)
+        if np.any(np.asarray(current) != 0):
+            return f"{type(network.inhibition).__name__} inhibits although no neuron has fired"
+    return None
 
 
 def moves_silent(network: Network) -> str | None:

@@ -94,8 +94,10 @@ def present(
     """Present a batch, with plasticity: `raster` bool[n_steps, batch, n_input] -> what was learned, and the counts.
 
     Per step: drive from the input spikes of the step before; theta's decay (if steps are its clock); membranes,
-    tie-break, resets; theta's growth; traces; rule; bounds (so that the first step already brings weights that the
-    normalisation has lifted over their bound back to it; `respond` uses them as they are).
+    tie-break, resets; theta's growth; traces; rule; bounds. So weights that the normalisation has lifted over their
+    bound are back within it after the first step, before anything drives a neuron through them; a spike in that very
+    step still changes them from where they are. `respond` uses them as they are.
+
     After the last step: theta's decay over the presentations (if that is its clock), synaptic scaling, normalisation of
     the columns.
 
@@ -115,9 +117,8 @@ def present(
         at = jax.tree.map(lambda x: x.at[active].get(mode="fill", fill_value=0), (learned.weights, learned.delay))
         some = dataclasses.replace(learned, weights=at[0], delay=at[1])
         some, counts, recording = _steps(network, some, raster, valid, dt, key)
-        weights = jnp.clip(learned.weights, network.rule.w_min, network.rule.w_max)
-        if network.rule.unpaired:
-            weights = plasticity.unheard(network.rule, weights, jnp.sum(counts, axis=0))
+        n_spikes, at_first = jnp.sum(counts, axis=0), recording.spikes[0, 0]
+        weights = plasticity.unheard(network.rule, learned.weights, n_spikes, at_first)
         weights = weights.at[active].set(some.weights, mode="drop")
         learned = dataclasses.replace(some, weights=weights, delay=learned.delay)
     n_valid, duration = jnp.sum(valid), raster.shape[0] * dt

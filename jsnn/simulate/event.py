@@ -24,7 +24,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from jsnn.competition import winners
@@ -32,7 +31,7 @@ from jsnn.network import Chance, Learned, Network
 from jsnn.pytree import node
 from jsnn.simulate import Online, combine, dense, plasticity
 from jsnn.simulate.arrivals import product
-from jsnn.simulate.columns import SLACK, if_it, moves_silent, settled, unsettled_columns
+from jsnn.simulate.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
@@ -130,7 +129,8 @@ class Event(Online):
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
         columns = learned.weights.at[:, index].get(mode="fill", fill_value=0.0)
-        columns = network.normalise(settled(network.rule, columns, touched.weights, active[0], n_spikes))
+        columns = settled(network.rule, columns, touched.weights, active[0], n_spikes, tried.spikes[0])
+        columns = network.normalise(columns)
         weights = learned.weights.at[:, index].set(columns, mode="drop")
         unsettled = unsettled_columns(network, columns) & (index < network.n_neurons)
         after = Pending(
@@ -183,6 +183,7 @@ class Event(Online):
         self,
         network: Network,
         learned: Learned,
+        within: Array,
         total: Array,
         spikes: Array,
         active: Array,
@@ -190,20 +191,27 @@ class Event(Online):
         dt: Array | float,
         key: Array,
     ) -> tuple[Array, Array, Array]:
-        """See `jsnn.simulate.Online`: only the columns of the neurons that fired are read or written."""
-        tried = self.attempt(network, learned, self.nothing_pending(network), spikes, active, valid, dt, key)
-        touched = tried.touched
-        fits = touched.n <= self.capacity
+        """See `jsnn.simulate.Online`: only the columns of the neurons that fired are read or written.
+
+        A presentation does not fit, either, if a neuron fires in its first step whose weights are outside their bounds.
+        """
+        bounded = dataclasses.replace(learned, weights=within)
+        tried = self.attempt(network, bounded, self.nothing_pending(network), spikes, active, valid, dt, key)
+        touched, at_first, rule = tried.touched, tried.spikes[0], network.rule
+        columns = (slice(None) if rule.unpaired else active[:, None]), touched.index  # silent inputs learn, or nothing
+        lifted, before = (x.at[columns].get(mode="fill", fill_value=0.0) for x in (learned.weights, within))
+        fits = (touched.n <= self.capacity) & ~jnp.any(at_first & jnp.any(lifted != before, axis=0))
         index = jnp.where(fits, touched.index, network.n_neurons)
-        n_spikes, rule = jnp.sum(tried.spikes, axis=0), network.rule
-        place = (slice(None) if rule.unpaired else active[:, None]), index  # silent inputs learn, or nothing
-        before, so_far = (x.at[place].get(mode="fill", fill_value=0.0) for x in (learned.weights, total))
-        after = settled(rule, before, touched.weights, active, n_spikes) if rule.unpaired else touched.weights.T
+        n_spikes, place = jnp.sum(tried.spikes, axis=0), (columns[0], index)
+        so_far = total.at[place].get(mode="fill", fill_value=0.0)
+        after = touched.weights.T
+        if rule.unpaired:
+            after = settled(rule, before, touched.weights, active, n_spikes, at_first)
         total = total.at[place].set(combine(network.reduction, so_far, after - before), mode="drop")
         counts = jnp.zeros(network.n_neurons).at[index].set(n_spikes, mode="drop")
 
         def in_full(carry):
-            return jnp.array(True), *Sparse().change(network, learned, carry[1], spikes, active, valid, dt, key)
+            return jnp.array(True), *Sparse().change(network, learned, within, carry[1], spikes, active, valid, dt, key)
 
         return jax.lax.while_loop(lambda c: ~c[0], in_full, (fits, total, tried.theta, counts))[1:]
 
@@ -411,12 +419,4 @@ def refusal(network: Network) -> str | None:
         return "its synapses have delays"
     if not isinstance(network.synapse, Delta):
         return f"{type(network.synapse).__name__} synapses have a state of their own"
-    if moves_silent(network):
-        return moves_silent(network)
-    silent = jnp.zeros((1, 2), bool)
-    state = network.inhibition.init(silent.shape)
-    for _ in range(5):
-        state, current = network.inhibition.step(state, silent, 1.0)
-        if np.any(np.asarray(current) != 0):
-            return f"{type(network.inhibition).__name__} inhibits although no neuron has fired"
-    return None
+    return moves_silent(network) or restless(network)

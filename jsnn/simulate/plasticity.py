@@ -40,15 +40,24 @@ def after(rule: Rule, traces: PostTraces, spikes: Array, dt: Array | float) -> t
     return PostTraces(fast=fast, slow=slow), size
 
 
-def unheard(rule: Rule, w: Array, n_spikes: Array) -> Array:
-    """Weights `[n_pre, n_post]`, within their bounds, after `n_spikes` [n_post] of each neuron while all inputs were
-    silent.
+def unheard(rule: Rule, w: Array, n_spikes: Array, at_first: Array) -> Array:
+    """Weights `[n_pre, n_post]` after a presentation in which their inputs were silent and the neurons fired `n_spikes`
+    [n_post] times, the first time in its first step where `at_first` (bool[n_post]) is set.
+
+    A spike of the first step finds the weights where the normalisation has put them, all others within their bounds.
     """
+    within = jnp.clip(w, rule.w_min, rule.w_max)
+    if not rule.unpaired:
+        return within
+
+    def learned(w):
+        return jnp.clip(w + rule.on_post(w, 0.0, 0.0), rule.w_min, rule.w_max)
 
     def spike(k, w):
-        return jnp.where(k < n_spikes, jnp.clip(w + rule.on_post(w, 0.0, 0.0), rule.w_min, rule.w_max), w)
+        return jnp.where(k < n_spikes - at_first, learned(w), w)
 
-    return jax.lax.fori_loop(0, jnp.max(n_spikes).astype(int), spike, w)
+    start = jnp.where(at_first, learned(w), within)
+    return jax.lax.fori_loop(0, jnp.max(n_spikes).astype(int), spike, start)
 
 
 def pairs(left: Array, right: Array, reduction: Reduction, n_valid: Array, n_fired: Array) -> Array:

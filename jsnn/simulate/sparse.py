@@ -110,9 +110,7 @@ class Sparse(Online):
         (weights, theta, *_), all_fired = jax.lax.scan(step, (weights, theta, fast, drive, *traces), later)
         counts = fired + jnp.sum(all_fired, axis=0, dtype=float)
 
-        whole = clipped(learned.weights)
-        if rule.unpaired:
-            whole = plasticity.unheard(rule, whole, counts)
+        whole = plasticity.unheard(rule, learned.weights, counts, fired)
         whole = whole.at[active[0]].set(weights, mode="drop")
         after = network.homeostasis(learned, theta, counts, valid[0], n_steps * dt)
         return dataclasses.replace(after, weights=network.normalise(whole)), memo, counts[None]
