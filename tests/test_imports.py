@@ -21,7 +21,7 @@ LAYERS = (
     ("trial",),
     ("gradient",),
     ("study", "checkpoint", "relations", "config", "results", "plots"),
-    ("training", "evaluation", "measure", "diagnosis"),
+    ("soundness", "training", "evaluation", "measure", "diagnosis"),
     ("records",),
     ("lanes",),
     ("runs",),

@@ -16,7 +16,7 @@ from jsnn.adaptation import AdaptiveThreshold
 from jsnn.competition import TieBreak, winners
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.network import Learned, Network
-from jsnn.neurons import IF, LIF, SRM0
+from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import STDP
 from jsnn.simulate import dense
 
@@ -166,6 +166,17 @@ def test_refractory_period_drops_inputs(neuron, dt):
     np.testing.assert_array_equal(felt[1], -1.0 * (lags > lost))
 
 
+@pytest.mark.parametrize("neuron", [*MEMBRANES.values(), EulerLIF()], ids=[*MEMBRANES, "euler_lif"])
+@pytest.mark.parametrize(
+    ("period", "dt", "n_steps"), [(50.0, 0.1, 500), (29.9, 0.1, 299), (0.7, 0.7, 1), (2.5, 1.0, 3)]
+)
+def test_a_refractory_period_is_a_whole_number_of_steps(neuron, period, dt, n_steps):
+    """Driven in every step, a neuron fires again in the first step after it (the Euler method's: one earlier)."""
+    neuron = dataclasses.replace(neuron, refractory=period, adaptation=None)
+    _, spikes = run(neuron, np.full((2 * n_steps + 4, 1), 1e4), dt)
+    assert intervals(spikes[:, 0])[0] == max(1, n_steps + (0 if isinstance(neuron, EulerLIF) else 1))
+
+
 @every_membrane
 def test_potential_stops_at_the_floor(neuron):
     currents = np.array([[-3.0], [-30.0], [4.0]])
@@ -195,6 +206,20 @@ def test_srm0_escape_probability(above, dt):
     np.testing.assert_allclose(v[~spikes], -52 + theta + above, rtol=1e-6)
     p = 1 - math.exp(-0.8 * math.exp(above / 3) * dt)
     assert abs(spikes.mean() - p) < K * math.sqrt(p * (1 - p) / n)
+
+
+def test_srm0_far_below_its_threshold_is_silent():
+    """E is never 0: a neuron whose probability is below 2^-33 does not fire, one that is rare is as rare as it says."""
+    noise = np.asarray(SRM0().noise(jax.random.key(0), (2**22,)), float)
+    assert noise.min() > 0 and np.isfinite(noise).all()
+    scale = 2**22 * noise.min()  # the smallest of n draws is exponential of mean 1 / n
+    assert 1e-3 < scale < 9
+    smallest = np.sort(np.asarray(SRM0().noise(jax.random.key(1), (2**24,)), float))[:400] * 2**24
+    assert scipy.stats.kstest(np.diff(smallest), "expon").pvalue > P  # a Poisson process, not steps of 2^-23
+
+    neuron = SRM0(delta=5.0, v_rest=-52.0 - 23 * 5.0)
+    smallest_of_all = jnp.full((1,), 2.0**-33)
+    assert neuron.integrate(neuron.init((1,)), jnp.zeros(1), jnp.zeros(1), 1.0, smallest_of_all)[1] < 0
 
 
 def test_srm0_first_spike_times_are_geometric():

@@ -11,7 +11,7 @@ import pytest
 
 from jsnn import config, relations, study, trial
 from jsnn.adaptation import AdaptiveThreshold
-from jsnn.encoders import Bernoulli, BindsnetPoisson, Poisson
+from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Poisson, RankOrder
 from jsnn.errors import InputError
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.network import Answer, Network
@@ -31,17 +31,17 @@ IMAGES = np.random.default_rng(0).integers(40, 256, (N_IMAGES, N_PIXELS)).astype
 SMALL = {"n_input": N_PIXELS, "n_neurons": N}
 PLASTIC = {
     "layer, scaling, images again": Trial(
-        inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, again=Again(min_spikes=9.0, at_most=2)),
+        inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, again=Again(min_spikes=22.0, at_most=2)),
         network=Network(
             **SMALL,
             neuron=LIF(
                 tau_m=20.0,
                 v_floor=-70.0,
-                refractory=3.0,
+                refractory=1.0,
                 adaptation=AdaptiveThreshold(theta_0=0.5, theta_plus=0.5, tau_theta=900.0),
             ),
             rule=WeightDependentSTDP(eta_pre=0.02, eta_post=0.1, w_min=0.1, w_max=0.7),
-            inhibition=InhibitoryLayer(excitation=21.0, strength=6.0),
+            inhibition=InhibitoryLayer(excitation=14.0, strength=6.0),
             w_init=0.8,
             gain=7.0,
             norm=None,
@@ -203,7 +203,10 @@ def test_every_mode_of_a_plastic_trial_does_something(name):
 
 def refused(message, **network):
     """A plastic trial with these fields of its network is refused, in one line."""
-    of = Trial(inputs=Inputs(encoder=Poisson()), network=Network(**{"neuron": LIF(), "rule": Triplet(), **network}))
+    of = Trial(
+        inputs=Inputs(encoder=Poisson(), dt=0.5),
+        network=Network(**{"neuron": LIF(), "rule": Triplet(), **network}),
+    )
     with pytest.raises(InputError, match=message) as error:
         relations.check(of, "trial")
     assert "\n" not in str(error.value)
@@ -252,3 +255,28 @@ def test_additive_traces_are_numbers_of_their_own():
     found = {".".join((*path, name)) for path, name, _ in numbers_of(of)}
     assert {"network.rule.slow_trace.tau", "network.neuron.adaptation.theta_plus"} <= found
     assert isinstance(of.network.rule.slow_trace, Trace)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "why"),
+    [
+        (RankOrder(), "RankOrder makes no more spikes of a brighter image: it sees no brightness"),
+        (BindsnetRankOrder(), "it sees no brightness"),
+        (BindsnetBernoulli(), "it sees no brightness"),
+        (BindsnetPoisson(), "its pixels end at 255"),
+        (Bernoulli(), "max_probability = 1.0: it should be less"),
+    ],
+)
+def test_images_are_not_shown_again_where_brightness_does_not_count(encoder, why):
+    network = Network(neuron=LIF(), rule=Triplet())
+    relations.check(Trial(inputs=Inputs(encoder=encoder), network=network), "trial")
+    with pytest.raises(InputError, match=f"run.again: .*{why}"):
+        relations.check(Trial(inputs=Inputs(encoder=encoder, again=Again()), network=network), "trial")
+    for fine in (Poisson(), Bernoulli(max_probability=0.2)):
+        relations.check(Trial(inputs=Inputs(encoder=fine, again=Again()), network=network), "trial")
+
+
+def test_euler_steps_are_shorter_than_time_constants():
+    refused("neuron.tau_m = 0.4: it should be more than run.dt = 0.5", neuron=EulerLIF(tau_m=0.4))
+    euler = EulerLIF(tau_m=0.5, v_rest=-60.0, v_reset=-60.0, v_threshold=-40.0, adaptation=None)
+    refused("network.inhibition.neuron.tau_m = 0.5: it should be more", inhibition=InhibitoryLayer(neuron=euler))

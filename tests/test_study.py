@@ -6,6 +6,7 @@ The toy images have 64 pixels, so that everything runs in a moment; blocks are s
 import contextlib
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +16,12 @@ import pytest
 from jsnn import evaluation, readout, study, training
 from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
+from jsnn.errors import InputError
 from jsnn.grid import layouts
 from jsnn.network import Network
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
+from jsnn.scaling import SynapticScaling
 from jsnn.simulate import dense
 from jsnn.study import LaneState, Schedule
 from jsnn.trial import ASSIGN, NETWORK, TEST, TRAIN, Inputs, Trial, most_active
@@ -307,6 +310,49 @@ def test_labels_from_the_test_images_are_there_only_if_asked_for():
     truth = toy().test_labels[:13]
     want = votes(counts[0][0], labels_of(means_of(counts[0][0], truth)))
     assert asked.accuracy[name] == pytest.approx(np.mean(want == truth))
+
+
+# --- what runs away, and what is silent
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "fields"),
+    [
+        ("scales", "network.scaling.eta = 0.5", {"scaling": SynapticScaling(eta=0.5, target=30.0)}),
+        ("weights", "rule.eta_post = 3e+37", {"rule": STDP(eta_post=3e37, w_max=float("inf")), "norm": None}),
+    ],
+)
+def test_a_network_that_runs_away_is_refused_before_it_is_saved(what, number, fields):
+    good, bad = make(seed=3, batch_size=1), make(seed=4, batch_size=1)
+    bad = dataclasses.replace(bad, network=dataclasses.replace(bad.network, **fields))
+    healthy = {"scaling": bad.network.scaling and SynapticScaling(), "norm": bad.network.norm}
+    good = dataclasses.replace(good, network=dataclasses.replace(good.network, **healthy))
+    lane, saved = lane_of(good, bad), []
+    message = rf"{what} are not finite after presentation \d+, of trial 1 \(run.seed = 4\): .* {re.escape(number)}"
+    with pytest.raises(InputError, match=message) as error:
+        train(lane, on_window=saved.append)
+    assert "\n" not in str(error.value)
+    for state in saved:
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.learned))
+
+
+@pytest.mark.parametrize("field", ["weights", "theta"])
+def test_a_network_that_is_no_numbers_does_not_answer(field):
+    state, _ = alone(0, 0.05)
+    (learned,) = state.learned
+    broken = dataclasses.replace(learned, **{field: jnp.asarray(getattr(learned, field)).at[0, 0].set(jnp.nan)})
+    with pytest.raises(InputError, match="are not finite after training, of trial 0"):
+        answer(lane_of(make(0, 0.05)), dataclasses.replace(state, learned=(broken,)))
+
+
+def test_a_silent_network_has_no_answer():
+    """By any read-out: the linear one, too, does not answer with its bias."""
+    silent_one = make(0, 0.05, neuron=LIF(v_threshold=1e6))
+    lane = lane_of(silent_one)
+    answers = answer(lane, study.start(lane))[0][0]
+    assert answers.silent == 1.0 and answers.output_spikes == 0.0 < answers.input_spikes
+    for name, matrix in answers.confusion.items():
+        assert answers.accuracy[name] == 0.0 and np.sum(np.array(matrix)[:, -1]) == 13, name
 
 
 # --- grids

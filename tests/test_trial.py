@@ -91,6 +91,27 @@ def test_answers_are_repeated_too():
     assert shown[0] > 1
 
 
+def test_all_showings_are_paid_for():
+    of = Trial(inputs=INPUTS, network=NETWORK)
+    learned, rasters = trial.init(of), rasters_of(INPUTS, TEST)
+    counts, spent = jax.jit(trial.answered, static_argnums=(3, 5))(of, learned, rasters, TEST, NUMBER, Dense())
+    for b in range(3):
+        seen = []
+
+        def show(x, spikes, b=b, seen=seen):
+            answers = respond(x, spikes, rasters.active[b])
+            seen.append((int(spikes.sum()), float(answers.sum())))
+            return x, answers
+
+        by_hand(INPUTS, learned, b, TEST, show)
+        np.testing.assert_array_equal(spent[b, 0], np.sum(seen, axis=0))
+    once = jax.jit(trial.answered, static_argnums=(3, 5))(
+        dataclasses.replace(of, inputs=dataclasses.replace(INPUTS, again=None)), learned, rasters, TEST, NUMBER, Dense()
+    )[1]
+    np.testing.assert_array_equal(once[:, 0, 0], np.sum(np.asarray(rasters.spikes), axis=(1, 2, 3)))
+    assert spent[0, 0, 0] > once[0, 0, 0]
+
+
 def test_without_again_every_image_is_shown_once():
     inputs = dataclasses.replace(INPUTS, again=None)
     of = Trial(inputs=inputs, network=NETWORK)
