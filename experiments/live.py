@@ -287,8 +287,8 @@ class Console:
         self.doing, self.since = what, time.monotonic()
         if what in ("training", "answers"):
             self.forecast.begin(what, presentations, self.since)
-        if self.live is None:
-            self.say(f"{self.position()}; {self.who}: {what}")
+            if self.live is None:
+                self.say(f"{self.position()}; {self.who}: {what}")
 
     def earlier(self, n: int) -> None:
         """They have no part in the speed."""

@@ -344,6 +344,14 @@ def test_swept_curves_are_a_line_of_means_for_each_value():
         plots.swept_curves([{**r, "curve": []} for r in records])
 
 
+@pytest.mark.parametrize("n", [9, 60])
+def test_many_lines_are_named_beside_the_axes(n):
+    figure = drawn(plots.swept_curves([record(overrides={"rule.eta_post": i / 1000}) for i in range(n)]))
+    box = figure.legends[0].get_window_extent()
+    assert not figure.axes[0].get_tightbbox().overlaps(box) and figure.bbox.contains(box.x1, box.y0)
+    assert len(legend(figure)) == n
+
+
 def test_tuning_is_own_numbers_beside_the_best_of_the_last_rung():
     own, better = {}, {"rule.eta_post": 0.1}
     lines = [(0, "if", own, 0.9), (0, "if", better, 0.1)]

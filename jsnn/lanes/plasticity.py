@@ -19,14 +19,17 @@ def begin(job: Job, lane: Lane) -> LaneState:
     """Untrained networks, and the way to train each cell."""
     state, run, chosen = study.start(lane), job.cfg.run, []
     for c, cell in enumerate(lane.cells):
-        ways = study.ways(cell, run.engine, run.grid)
+        entry, ways = job.cfg.entries[cell.index[0]], study.ways(cell, run.engine, run.grid)
+        if len(ways) > 1:
+            engines = "; ".join(map(measure.shown, ways))
+            job.observer.phase(f"choosing an engine for {entry.encoder} x {entry.neuron} x {entry.rule} ({engines})")
         way, why = measure.choose(lane, job.data, job.schedule, state, c, ways, cache.measured())
         chosen.append(way)
         refused = study.refusals(cell).get("event")
         if refused and run.engine == "auto" and not study.in_lockstep(cell.trials):
             why = f"{why}; not by event: {refused}".removeprefix("; ")
         if why:
-            job.observer.chose(job.cfg.entries[cell.index[0]], measure.shown(way), why)
+            job.observer.chose(entry, measure.shown(way), why)
     return dataclasses.replace(state, ways=tuple(chosen))
 
 

@@ -93,7 +93,7 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
         if published:
             panels[0].set_ylabel(name, fontsize=10, fontweight="bold", labelpad=8)
     notes = [_facts(records)] + ["hatched: no result"] * any(axes.patches for axes in figure.axes)
-    bar = colour_bar(figure, figure.axes, Normalize(0, 100), f"{_evaluated(records)} (%)", max(height - 0.6, 1.2))
+    bar = colour_bar(figure, figure.axes, Normalize(0, 100), "accuracy (%)", max(height - 0.6, 1.2))
     if ann:
         found = {name: _summary(source[ANN]) for name, source in sources.items() if ANN in source}
         at = next(mean for mean, _ in found.values())
@@ -130,8 +130,7 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
         axes.minorticks_off()
     axes.set(xlabel=plain(x, LABEL), ylabel=f"{_evaluated(spiking)} (%)")
     axes.grid(axis="y")
-    if len(curves) > 1:
-        axes.legend(fontsize=8)
+    _legend(figure, axes)
     return titled(figure, f"{_evaluated(spiking).capitalize()} against {word(x)}", _facts(spiking))
 
 
@@ -154,8 +153,20 @@ def swept_curves(records: Sequence[Record]) -> Figure:
     axes.set(xlabel="presentations", ylabel="training accuracy (%)", ylim=(0, 100), xlim=(0, None))
     axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="y")
-    axes.legend(fontsize=8, loc="lower right")
+    _legend(figure, axes, loc="lower right")
     return titled(figure, f"Learning curves over {word(x)}", _facts(spiking))
+
+
+def _legend(figure: Figure, axes: Axes, **place: Any) -> None:
+    """Names of the lines, if there are several: among them, or in columns beside the axes where they are many."""
+    handles, names = axes.get_legend_handles_labels()
+    if 1 < len(names) <= 8:
+        axes.legend(fontsize=8, **place)
+    elif names[1:]:
+        n_columns = -(-len(names) // 24)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(width + n_columns * (0.6 + 0.065 * max(map(len, names))), height)
+        figure.legend(handles, names, fontsize=8, loc="outside right upper", ncols=n_columns)
 
 
 def _thousands(x: float, _: object) -> str:
