@@ -129,6 +129,7 @@ class Config:
 NAME = re.compile(r"\w[\w.+-]{0,59}")  # of a study (a directory) and of its components
 AXES = ("encoder", "neuron", "rule")
 SHOWN = ("seed", "dt", "n_steps", "rest", "again", "augmentation", "batch_size")  # of [run]: what a trial is shown
+PLASTIC = ("test_passes", "readout", "engine")  # of [run]: for local plasticity alone
 TABLES = ("study", "data", "run", "matrix", *AXES, "network", "cell", "sweep", "search", "ann", "published")
 
 
@@ -378,6 +379,11 @@ def parse(tables: dict[str, Any]) -> Config:
             raise InputError(f"run.batch_size = {batch}: it should be at most data.n_train = {data.n_train}")
         if data.n_assign is not None and data.n_assign > data.n_train:
             raise InputError(f"data.n_assign = {data.n_assign}: it should be at most data.n_train = {data.n_train}")
+    if all(isinstance(entry.trial, GradientTrial) for entry in entries):
+        unread = {f"run.{key}": getattr(run, key) != getattr(RunConfig(), key) for key in PLASTIC}
+        for key, given in (unread | {"data.n_assign": data.n_assign is not None}).items():
+            if given:
+                raise InputError(f"{key} has no effect: it is for local plasticity, and all here learns by gradients")
     published = published_of(tables, entries)
     return Config(
         study=study, data=data, run=run, entries=entries, ann=ann, search=search, published=published, tables=tables

@@ -28,10 +28,12 @@ from jsnn.errors import InputError
 from jsnn.evolution import Dynamics, evolve
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.pytree import node, static
-from jsnn.ranges import Count, Positive, Probability
+from jsnn.ranges import Count, Positive, Share
+from jsnn.readout import decided
 from jsnn.surrogate import ArcTan, Surrogate
 from jsnn.types import Neuron, State
 
+SIZE, MOST_PARTS = "[1-9][0-9]{0,8}", 200  # of a layer, in digits; of an architecture
 Params = dict[str, Any]  # of a network: "synapses" and "neurons", lists with an entry a layer
 
 
@@ -58,25 +60,32 @@ class Projection(nn.Module):
 
 def projections(architecture: str, bias: bool = False, gain: Any = 1.0) -> tuple[Projection, ...]:
     """The layers of an architecture. Raises InputError for a text that is none."""
-    layers, pooling = [], []
-    for part in architecture.split("-"):
-        match = re.fullmatch(r"(?:(\d+)C)?([1-9]\d*)|(AP|MP)([1-9]\d*)", part)
-        if match is None or match[1] == "0":
-            raise InputError(f"{part!r} in {architecture!r}: it should be a layer like 32C3, AP2, MP2 or 128")
+    layers, pooling, parts, shown = [], [], architecture.split("-"), repr(shortened(architecture))
+    if len(parts) > MOST_PARTS:
+        raise InputError(f"{shown}: it has {len(parts)} parts and should have at most {MOST_PARTS}")
+    for part in parts:
+        match = re.fullmatch(rf"(?:({SIZE})C)?({SIZE})|(AP|MP)({SIZE})", part)
+        if match is None:
+            raise InputError(f"{shortened(part)!r} in {shown}: it should be a layer like 32C3, AP2, MP2 or 128")
         channels, size, pool, width = match.groups()
         if pool:
             pooling.append((pool, int(width)))
             continue
         if channels and layers and not layers[-1].kernel:
-            raise InputError(f"{part!r} in {architecture!r}: a convolution should not follow a dense layer")
+            raise InputError(f"{part!r} in {shown}: a convolution should not follow a dense layer")
         if pooling and layers and not layers[-1].kernel:
-            raise InputError(f"{architecture!r}: pooling should not follow a dense layer")
+            raise InputError(f"{shown}: pooling should not follow a dense layer")
         kernel = int(size) if channels else 0
         layers.append(Projection(int(channels or size), kernel, tuple(pooling), bias, gain))
         pooling = []
     if pooling or layers[-1].kernel:
-        raise InputError(f"{architecture!r}: its last layer should be dense, a neuron for each class")
+        raise InputError(f"{shown}: its last layer should be dense, a neuron for each class")
     return tuple(layers)
+
+
+def shortened(text: str) -> str:
+    """`text`, or the beginning of a long one."""
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def pooled(x: Array, pooling: Sequence[tuple[str, int]]) -> Array:
@@ -88,11 +97,20 @@ def pooled(x: Array, pooling: Sequence[tuple[str, int]]) -> Array:
 
 
 def made_of(layer: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of a layer that sees `shape`. Raises InputError where nothing is left of an image after pooling."""
+    """The shape of a layer that sees `shape`. Raises InputError where a layer cannot see it: inputs without a height
+    and a width, fewer pixels than are pooled, a kernel with weights that no pixel reaches.
+    """
     width = math.prod(w for _, w in layer.pooling)
+    if (layer.kernel or layer.pooling) and len(shape) != 3:
+        raise InputError(f"convolutions and pooling see images: [height, width, channels], not {list(shape)}")
+    size = " x ".join(map(str, shape[:-1]))
     if min(shape[:-1], default=width) < width:
-        size = " x ".join(map(str, shape[:-1]))
-        raise InputError(f"nothing is left of {size} pixels after pooling {width} x {width}: pool less")
+        raise InputError(f"nothing is left of {size} pixels after pooling {width} x {width}: it should pool less")
+    if layer.kernel and layer.kernel > 2 * (max(shape[:-1]) // width) - 1:
+        raise InputError(
+            f"a kernel of {layer.kernel} x {layer.kernel} has weights that no pixel reaches: it sees {size} pixels"
+            + (f", pooled {width} x {width}" if width > 1 else "")
+        )
     return (*(n // width for n in shape[:-1]), layer.size) if layer.kernel else (layer.size,)
 
 
@@ -131,8 +149,23 @@ class Response:
     """What a network did."""
 
     output: Array  # [n_steps, batch, n_classes]: spikes, or potentials (mV) of neurons that do not fire
+    arrived: Array | None = None  # bool[n_steps, batch]: whether anything but a bias reached the output in a step
+    finite: Array | None = None  # bool[batch]: whether all potentials and activations are numbers
     spikes: tuple[Array, ...] = ()  # [batch] for each layer that fires: how many, in all steps
     operations: tuple[Array, ...] = ()  # [batch] for each layer: how many synapses were reached by what is not 0
+
+    def answers(self) -> Array:
+        """int32[n_steps, batch] after each step: the class of the largest sum of the outputs so far, of several the
+        first. -1, no answer, where nothing has arrived at the output yet, whatever its bias; where all sums are the
+        same, as those of silent neurons are; and where one is not a number.
+        """
+        found = decided(jnp.cumsum(self.output, axis=0))
+        return found if self.arrived is None else jnp.where(jnp.cumsum(self.arrived, axis=0) > 0, found, -1)
+
+    def answer(self) -> Array:
+        """int32[batch]: that after the last step."""
+        found = decided(jnp.sum(self.output, axis=0))
+        return found if self.arrived is None else jnp.where(jnp.any(self.arrived, axis=0), found, -1)
 
 
 @node
@@ -157,7 +190,7 @@ class Measured:
     @classmethod
     def of(cls, loss: Array, response: Response, labels: Array) -> "Measured":
         """A response to inputs of classes `labels` int32[batch]."""
-        right = jnp.argmax(jnp.sum(response.output, axis=0), axis=-1) == labels
+        right = response.answer() == labels
         return cls(loss=loss, accuracy=jnp.mean(right), rates=tuple(jnp.mean(s) for s in response.spikes))
 
 
@@ -188,7 +221,7 @@ class Feedforward:
     gain: Positive = 1.0
     learn: Annotated[tuple[str, ...], Strict(False)] = static(default=())
     detach_reset: bool = static(default=False)
-    dropout: Probability | None = None
+    dropout: Share | None = None
     chunk: Count | None = static(default=None)
 
     @property
@@ -244,7 +277,9 @@ class Feedforward:
         if isinstance(self.neuron, ReLU):
             made = self.activations(params, x[0], key)
             reached = tuple(arrivals(layer, y, True) for layer, y in zip(layers, [x[0], *made], strict=False))
-            return Response(output=made[-1][None], operations=reached)
+            seen = [x[0], *made][-2].reshape(len(x[0]), -1)
+            arrived = jnp.any(seen != 0, axis=1)[None]
+            return Response(output=made[-1][None], arrived=arrived, finite=_finite(made), operations=reached)
         neurons, batch = self.neurons(params), x.shape[1]
         states = [n.init((batch, *shape)) for n, shape in zip(neurons, self.shapes[1:], strict=True)]
         n, constant = self.chunk or n_steps, len(x) == 1
@@ -252,7 +287,7 @@ class Feedforward:
         xs, constant_x = None if constant else x.reshape(-1, n * batch, *x.shape[2:]), x
 
         def steps(states: Sequence[State], x: Array | None) -> tuple[list[State], Response]:
-            ends, spikes, operations = [], [], []
+            ends, spikes, operations, arrived = [], [], [], jnp.zeros((n, batch), bool)
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
                 if x is None:
                     current, reached = cast(Array, first)[None], n * arrivals(layers[0], constant_x[0], analog)
@@ -261,6 +296,9 @@ class Feedforward:
                     current = current.reshape(n, batch, *current.shape[1:])
                     reached = jnp.sum(arrivals(layers[i], x, analog and i == 0).reshape(n, batch), axis=0)
                 operations.append(reached)
+                if i == len(neurons) - 1:
+                    seen = constant_x if x is None else x.reshape(n, batch, -1)
+                    arrived = jnp.broadcast_to(jnp.any(seen.reshape(len(seen), batch, -1) != 0, axis=-1), (n, batch))
                 fires = i < len(neurons) - 1 or self.readout == "rate"
                 dynamics = Dynamics(
                     neuron=neuron, surrogate=self.surrogate, dt=dt, fires=fires, detach_reset=self.detach_reset
@@ -270,7 +308,9 @@ class Feedforward:
                 if fires:
                     spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))
                 x = out.reshape(n * batch, *out.shape[2:])
-            return ends, Response(output=cast(Array, x), spikes=tuple(spikes), operations=tuple(operations))
+            counted = {"spikes": tuple(spikes), "operations": tuple(operations)}
+            finite = _finite([end.v for end in ends])
+            return ends, Response(output=cast(Array, x), arrived=arrived, finite=finite, **counted)
 
         if n == n_steps:
             _, whole = steps(states, None if xs is None else xs[0])
@@ -278,7 +318,8 @@ class Feedforward:
         _, parts = jax.lax.scan(jax.checkpoint(steps, prevent_cse=False), states, xs, length=n_steps // n)
         output = parts.output.reshape(n_steps, batch, -1)
         spikes, operations = (tuple(jnp.sum(x, axis=0) for x in xs) for xs in (parts.spikes, parts.operations))
-        return Response(output=output, spikes=spikes, operations=operations)
+        arrived, finite = parts.arrived.reshape(n_steps, batch), jnp.all(parts.finite, axis=0)
+        return Response(output=output, arrived=arrived, finite=finite, spikes=spikes, operations=operations)
 
     def activations(self, params: Params, x: Array, key: Array | None = None) -> list[Array]:
         """Of the layers of an ANN that sees `x` [batch, *input_shape]; the last are the logits [batch, n_classes]."""
@@ -299,3 +340,9 @@ class Feedforward:
             kept = jnp.tile(kept, (len(x) // batch, *[1] * (x.ndim - 1)))
             x = jnp.where(kept, x / (1.0 - self.dropout), 0.0)
         return cast(Array, layer.apply({"params": params["synapses"][i]}, x))
+
+
+def _finite(parts: Sequence[Array]) -> Array:
+    """Whether all numbers of each presentation are finite: bool[batch] of arrays [batch, ...]."""
+    each = [jnp.all(jnp.isfinite(x.reshape(len(x), -1)), axis=1) for x in parts]
+    return jnp.all(jnp.stack(each), axis=0)

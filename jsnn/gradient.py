@@ -17,6 +17,7 @@ from jax import Array
 from jsnn.encoders import Direct, Recording
 from jsnn.feedforward import Feedforward, Lesson, Measured, Params, ReLU
 from jsnn.learners import Conversion, Learner
+from jsnn.neurons import IF
 from jsnn.pytree import node
 from jsnn.trial import ORDER, TRAIN, WEIGHTS, Inputs
 from jsnn.types import Encoder
@@ -47,7 +48,9 @@ def trained(trial: GradientTrial) -> GradientTrial:
     if not isinstance(trial.rule, Conversion):
         return trial
     inputs = trial.inputs
-    if not isinstance(inputs.encoder, Recording):
+    if isinstance(inputs.encoder, Recording):  # the sum of its bins, for an ANN knows no time
+        inputs = dataclasses.replace(inputs, encoder=Recording(accumulated=True))
+    else:
         inputs = dataclasses.replace(inputs, encoder=Direct(), n_steps=1)
     network = dataclasses.replace(trial.network, neuron=ReLU(), readout="membrane")
     return GradientTrial(inputs=inputs, network=network, rule=trial.rule)
@@ -59,7 +62,8 @@ def converted(trial: GradientTrial, params: Params, pixels: Array) -> Params:
     """
     assert isinstance(trial.rule, Conversion)
     ann = trained(trial)
-    return trial.rule.convert(ann.network, params, shown(ann, trial.inputs.key(TRAIN), pixels)[0])
+    images = shown(ann, trial.inputs.key(TRAIN), pixels)[0]
+    return trial.rule.convert(ann.network, params, images, cast(IF, trial.network.neuron))
 
 
 def init(trial: GradientTrial) -> TrainState:

@@ -1,5 +1,7 @@
 """What no single field of a trial can say: relations between its numbers, and parts that need each other."""
 
+from typing import Any, cast
+
 from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Direct, RankOrder, Recording
 from jsnn.errors import InputError
 from jsnn.feedforward import Feedforward, ReLU
@@ -44,11 +46,8 @@ def check(trial: Trial | GradientTrial, where: str) -> None:
 
 def _by_gradients(trial: GradientTrial, where: str) -> None:
     """What a network of layers can be, and can be shown."""
-    network, inputs, neuron = trial.network, trial.inputs, trial.network.neuron
-    layers, chunk = network.layers, network.chunk  # raises InputError for an architecture that is none
-    if layers[-1].size < N_CLASSES:
-        n = layers[-1].size
-        raise InputError(f"{where}: network.architecture ends with {n}: it should be {N_CLASSES} classes, or more")
+    network, inputs, neuron = trial.network, trial.inputs, cast(Any, trial.network.neuron)
+    _layers(network, inputs, where)
     if inputs.rest or inputs.again is not None:
         what = "run.rest" if inputs.rest else "run.again"
         raise InputError(f"{where}: {what}: it is for local plasticity; a network trained by gradients has none")
@@ -61,22 +60,75 @@ def _by_gradients(trial: GradientTrial, where: str) -> None:
     else:
         if not isinstance(neuron, IF | LIF) or neuron.adaptation is not None:
             raise InputError(f"{where}: gradients are for the neurons if and lif, without adaptation")
-        if not neuron.v_reset < neuron.v_threshold:
-            what = f"neuron.v_reset = {neuron.v_reset}"
-            raise InputError(f"{where}: {what}: it should be less than v_threshold = {neuron.v_threshold}")
+        for name in ("v_reset", "v_floor", "v_init"):
+            value = getattr(neuron, name, None)
+            if value is not None and not value < neuron.v_threshold:
+                most = f"it should be less than v_threshold = {neuron.v_threshold}"
+                raise InputError(f"{where}: neuron.{name} = {value}: {most}")
     if isinstance(trial.rule, EProp):
         _by_eprop(trial.rule, network, where)
     if isinstance(trial.rule, Conversion):
-        if not isinstance(neuron, IF) or neuron.reset != "soft" or network.readout != "membrane":
-            raise InputError(f'{where}: conversion is for the neuron if, neuron.reset = "soft", readout = "membrane"')
-        if network.learn:
-            raise InputError(f"{where}: network.learn: an ANN has no neurons that could learn")
+        _by_conversion(network, inputs, where)
     for name in network.learn:
         value = getattr(neuron, name, None)
-        if not isinstance(value, float) or not value > 0:
-            raise InputError(f"{where}: network.learn names {name!r}: it should be a positive number of the neuron")
+        if not isinstance(value, float) or not value > 0 or name in ("refractory", "v_floor"):
+            what = "it should be a positive number of the neuron that has a gradient"
+            raise InputError(f"{where}: network.learn names {name!r}: {what}")
+    if len(set(network.learn)) < len(network.learn):
+        raise InputError(f"{where}: network.learn = {list(network.learn)}: it should name each once")
+    _unread_by_gradients(trial, where)
+
+
+def is_timeless(neuron: IF | LIF | ReLU) -> bool:
+    """Whether nothing of it depends on what a step is in ms."""
+    return not isinstance(neuron, LIF) and not getattr(neuron, "refractory", None)
+
+
+def _layers(network: Feedforward, inputs: Inputs, where: str) -> None:
+    """An architecture and the inputs it can see."""
+    shape, chunk = network.input_shape, network.chunk
+    if len(shape) not in (1, 3) or min(shape, default=0) < 1:
+        raise InputError(
+            f"{where}: network.input_shape = {list(shape)}: it should be [height, width, channels], or [inputs]"
+        )
+    if len(shape) == 1 and (inputs.augmentation is not None or isinstance(inputs.encoder, Recording)):
+        what = "augmentation" if inputs.augmentation is not None else "recordings"
+        raise InputError(f"{where}: network.input_shape = {list(shape)}: {what} need [height, width, channels]")
+    try:
+        n = network.shapes[-1][0]
+    except InputError as error:
+        raise InputError(f"{where}: network.architecture: {error}") from None
+    if n < N_CLASSES:
+        raise InputError(f"{where}: network.architecture ends with {n}: it should be {N_CLASSES} classes, or more")
     if chunk is not None and inputs.n_steps % chunk:
         raise InputError(f"{where}: network.chunk = {chunk}: it should divide run.n_steps = {inputs.n_steps}")
+
+
+def _unread_by_gradients(trial: GradientTrial, where: str) -> None:
+    """Refuses settings that this trial would not read."""
+    network, rule, default = trial.network, trial.rule, Feedforward()
+    ann = isinstance(network.neuron, ReLU) or isinstance(rule, Conversion)
+    what = "an ANN, which has no spikes, is trained"
+    unread = {
+        "network.surrogate": (ann and network.surrogate != default.surrogate, what),
+        "network.detach_reset": (network.detach_reset and (ann or isinstance(rule, EProp)), "no gradient is in resets"),
+        "network.chunk": (network.chunk is not None and isinstance(network.neuron, ReLU), what),
+        "network.dropout": (
+            network.dropout is not None and all(layer.kernel for layer in network.layers[1:]),
+            "it is of what dense layers but the first see",
+        ),
+        "run.dt": (
+            trial.inputs.dt != 1.0 and isinstance(trial.inputs.encoder, Direct) and is_timeless(network.neuron),
+            "nothing here is in ms",
+        ),
+        "rule.feedback_seed": (
+            isinstance(rule, EProp) and rule.feedback == "symmetric" and rule.feedback_seed != 0,
+            "symmetric feedback draws nothing",
+        ),
+    }
+    for name, (there, why) in unread.items():
+        if there:
+            raise InputError(f"{where}: {name} has no effect: {why}; leave it out")
 
 
 def _by_eprop(rule: EProp, network: Feedforward, where: str) -> None:
@@ -85,11 +137,36 @@ def _by_eprop(rule: EProp, network: Feedforward, where: str) -> None:
         raise InputError(f'{where}: e-prop is for spiking neurons and network.readout = "membrane"')
     if any(layer.kernel or layer.pooling for layer in network.layers):
         raise InputError(f"{where}: network.architecture = {network.architecture!r}: e-prop is for dense layers")
+    if len(network.layers) < 2:
+        raise InputError(f"{where}: network.architecture = {network.architecture!r}: e-prop is for hidden layers")
     if rule.feedback == "symmetric" and len(network.layers) != 2:
         raise InputError(f'{where}: rule.feedback = "symmetric": it is for one hidden layer; take "random"')
     for name, there in {"learn": network.learn, "dropout": network.dropout, "chunk": network.chunk}.items():
-        if there:
+        if there is not None and there != ():
             raise InputError(f"{where}: network.{name}: e-prop has none")
+
+
+def _by_conversion(network: Feedforward, inputs: Inputs, where: str) -> None:
+    """Of an ANN's units into neurons with the same rates."""
+    neuron, encoder = network.neuron, inputs.encoder
+    if not isinstance(neuron, IF) or neuron.reset != "soft" or network.readout != "membrane":
+        raise InputError(f'{where}: conversion is for the neuron if, neuron.reset = "soft", readout = "membrane"')
+    if neuron.refractory:
+        what = f"neuron.refractory = {neuron.refractory}"
+        raise InputError(f'{where}: {what}: conversion is for neurons without it, which would lower rates: "none"')
+    if neuron.v_floor > float("-inf"):
+        what = f"neuron.v_floor = {neuron.v_floor}"
+        raise InputError(f"{where}: {what}: conversion is for neurons without it, which would raise rates: -inf")
+    if neuron.v_init is not None and not neuron.v_init >= neuron.v_reset:
+        half = (neuron.v_reset + neuron.v_threshold) / 2
+        what = f"neuron.v_init = {neuron.v_init}"
+        raise InputError(f"{where}: {what}: it should be from v_reset to v_threshold; halfway is {half:g}")
+    if isinstance(encoder, RankOrder | BindsnetRankOrder):
+        raise InputError(f'{where}: the rates of the inputs should be those of pixels: encoder = "direct", "poisson"')
+    if network.bias and not isinstance(encoder, Direct | Recording):
+        raise InputError(f'{where}: network.bias: it fits an ANN that saw pixels; with it, encoder = "direct"')
+    if network.learn:
+        raise InputError(f"{where}: network.learn: an ANN has no neurons that could learn")
 
 
 def _order(network: Network, where: str) -> None:

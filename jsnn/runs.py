@@ -25,6 +25,7 @@ import numpy as np
 from jsnn import checkpoint, config, files, numerics, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import SPLITS, Dataset
+from jsnn.encoders import Recording
 from jsnn.errors import InputError
 from jsnn.gradient import GradientTrial, row
 from jsnn.grid import from_first
@@ -75,12 +76,8 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
             raise InputError(
                 f"network.n_input = {trial.network.n_input}: it should be {n_bytes}, the pixels of an image"
             )
-        if isinstance(trial, GradientTrial) and row(trial) != n_bytes:
-            what = f"network.input_shape = {list(trial.network.input_shape)}, run.n_steps = {trial.inputs.n_steps}"
-            raise InputError(
-                f"{what} with encoder {entry.encoder}: {data.name} has {n_bytes} bytes an image and "
-                f"this needs {row(trial)}; recordings, of 34 x 34 x 2, are for the encoders of events alone"
-            )
+        if isinstance(trial, GradientTrial):
+            _fits(trial, entry.encoder, data)
     return Schedule(
         n_train=n_train,
         n_assign=n_assign,
@@ -89,6 +86,26 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
         windows=cfg.run.curve_points,
         test_passes=cfg.run.test_passes,
     )
+
+
+def _fits(trial: GradientTrial, encoder: str, data: Dataset) -> None:
+    """Raises InputError where the network cannot see the images of `data` as they are.
+
+    Recordings are 34 x 34 x 2, images of 784 pixels 28 x 28 x 1. Others have no shape that is known here: the channels
+    come last, no more of them than the height or the width.
+    """
+    shape, n_bytes = trial.network.input_shape, data.train_images.shape[1]
+    recorded, what = isinstance(trial.inputs.encoder, Recording), f"network.input_shape = {list(shape)}"
+    own = (34, 34, 2) if recorded else (28, 28, 1) if n_bytes == 784 else None
+    if row(trial) != n_bytes:
+        raise InputError(
+            f"{what}, run.n_steps = {trial.inputs.n_steps} with encoder {encoder}: {data.name} has {n_bytes} bytes an "
+            f"image and this needs {row(trial)}; recordings, of 34 x 34 x 2, are for the encoders of events alone"
+        )
+    if own is not None and len(shape) == 3 and shape != own:
+        raise InputError(f"{what}: it should be {list(own)}, [height, width, channels] of {data.name}")
+    if len(shape) == 3 and shape[2] > min(shape[:2]) and max(shape[:2]) > 1:
+        raise InputError(f"{what}: it should be [height, width, channels], the channels last")
 
 
 def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:

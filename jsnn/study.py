@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsnn import readout, trial
+from jsnn import prices, readout, trial
 from jsnn.errors import InputError
 from jsnn.gradient import GradientTrial
 from jsnn.grid import WHOLE, Layout, layouts, on_cpu
@@ -135,13 +135,14 @@ def plan(trials: Sequence[Any]) -> list[Lane]:
 
 def footprint(lane: Lane) -> int:
     """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights; the spikes of
-    a batch, where gradients go through them.
+    a batch, where gradients go through them, and weights, their gradient and two averages of it.
     """
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)
     n_steps = inputs.n_steps + inputs.rest
     if isinstance(lane.cells[0].trials, GradientTrial):  # the spikes of a batch
         network: Any = lane.cells[0].trials.network
-        return 4 * inputs.batch_size * (network.chunk or n_steps) * (network.n_input + network.n_neurons)
+        spikes = 4 * inputs.batch_size * (network.chunk or n_steps) * (network.n_input + network.n_neurons)
+        return spikes + (3 * n_trials + 1) * prices.memory(network, n_steps)["weights"]
     networks = [cell.trials.network for cell in lane.cells]
     n_input, n_neurons = networks[0].n_input, max(network.n_neurons for network in networks)
     rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * n_steps * n_input

@@ -92,12 +92,43 @@ def test_weights_have_the_shapes_and_the_spread_that_they_should():
         ("32C3", "'32C3': its last layer should be dense, a neuron for each class"),
         ("128-10-AP2", "'128-10-AP2': its last layer should be dense, a neuron for each class"),
         ("AP2", "'AP2': its last layer should be dense, a neuron for each class"),
+        ("9999999999-10", "'9999999999' in '9999999999-10': it should be a layer like 32C3, AP2, MP2 or 128"),
+        ("٣٣-10", "'٣٣' in '٣٣-10': it should be a layer like 32C3, AP2, MP2 or 128"),
+        ("1-" * 200 + "10", f"'{('1-' * 29)[:57]}...': it has 201 parts and should have at most 200"),
     ],
 )
 def test_wrong_architectures_are_refused_in_one_line(architecture, why):
     with pytest.raises(InputError) as refused:
         projections(architecture)
     assert str(refused.value) == why
+
+
+@pytest.mark.parametrize(
+    ("architecture", "shape", "why"),
+    [
+        ("2C3-MP40-10", (28, 28, 1), "nothing is left of 28 x 28 pixels after pooling 40 x 40: it should pool less"),
+        ("8C3-AP2-AP2-AP2-AP2-AP2-10", (28, 28, 1), "nothing is left of 28 x 28 pixels after pooling 32 x 32"),
+        ("MP3-10", (8, 2, 1), "nothing is left of 8 x 2 pixels after pooling 3 x 3"),
+        ("AP4-AP2-1C1-AP2-10", (8, 8, 1), "nothing is left of 1 x 1 pixels after pooling 2 x 2"),
+        ("2C57-10", (28, 28, 1), "a kernel of 57 x 57 has weights that no pixel reaches: it sees 28 x 28 pixels"),
+        ("AP2-10", (784,), r"convolutions and pooling see images: \[height, width, channels\], not \[784\]"),
+        ("2C3-10", (784,), r"convolutions and pooling see images: \[height, width, channels\], not \[784\]"),
+    ],
+)
+def test_layers_that_cannot_see_what_is_there_are_refused(architecture, shape, why):
+    with pytest.raises(InputError, match=why):
+        _ = Feedforward(architecture=architecture, input_shape=shape).shapes
+
+
+def test_shapes_are_those_that_are_computed():
+    for architecture in ("3C4-AP2-MP3-2C1-7-3", "MP2-5C3-AP3-4", "AP5-6-5"):
+        network = Feedforward(architecture=architecture, input_shape=(13, 17, 2))
+        x, params = jnp.zeros((2, 13, 17, 2)), jax.eval_shape(network.init, jax.random.key(0))
+        shapes = [(13, 17, 2)]
+        for layer, own in zip(network.layers, params["synapses"], strict=True):
+            x = jax.eval_shape(lambda w, x, layer=layer: layer.apply({"params": w}, x), own, x)
+            shapes.append(x.shape[1:])
+        assert network.shapes == shapes
 
 
 # ---------------------------------------------------------------- against a slow loop
@@ -335,6 +366,51 @@ def test_what_is_measured():
     measured = Measured.of(jnp.asarray(0.5), response, jnp.asarray([1, 0, 1, 1]))
     assert float(measured.accuracy) == 0.75 and float(measured.loss) == 0.5
     assert [float(rate) for rate in measured.rates] == [3.0, 1.75]
+
+
+def test_silence_and_what_is_no_number_are_no_answer():
+    """After each step: nothing arrived yet, all the same, not a number; of several classes the first."""
+    nan = np.nan
+    output = [
+        [[0, 0, 0], [1, 1, 1], [0, 2, 1], [0, 1, 0], [3, 3, 1]],
+        [[0, 0, 0], [0, 0, 1], [0, 1, 1], [0, nan, 0]] + [[0] * 3],
+    ]
+    arrived = jnp.asarray([[True, True, False, True, True], [True, True, True, True, False]])
+    response = Response(output=jnp.asarray(output), arrived=arrived)
+    np.testing.assert_array_equal(response.answers(), [[-1, -1, -1, 1, 0], [-1, 2, 1, -1, 0]])
+    np.testing.assert_array_equal(response.answer(), [-1, 2, 1, -1, 0])
+    measured = Measured.of(jnp.zeros(()), response, jnp.asarray([0, 2, 1, 0, 0]))
+    assert float(measured.accuracy) == pytest.approx(3 / 5)
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("readout", ["rate", "membrane"])
+def test_a_network_whose_hidden_layer_is_silent_has_no_answer(readout, bias, chunk):
+    """Not class 0, nor that of the largest bias; nor has one whose first spikes come late, before they come."""
+    neuron = dataclasses.replace(SMALL.neuron, tau_m=1e6)
+    network = dataclasses.replace(SMALL, readout=readout, bias=bias, chunk=chunk, neuron=neuron)
+    params = network.init(jax.random.key(0))
+    params["synapses"][0]["Dense_0"]["kernel"] = jnp.full((5, 7), 0.26)  # 1.04 after four steps of one input
+    if bias:
+        params["synapses"][1]["Dense_0"]["bias"] = jnp.asarray([0.1, 0.9, 0.5])
+    x = jnp.zeros((N_STEPS, 2, 5)).at[:, 1, 0].set(1.0)
+    response = network.respond(params, x, N_STEPS, 1.0)
+    answers = np.asarray(response.answers())
+    assert (answers[:, 0] == -1).all() and (answers[:3, 1] == -1).all()
+    assert readout == "rate" or (answers[3:, 1] >= 0).all()
+    assert response.finite.all() and not response.arrived[:, 0].any()
+    far = dataclasses.replace(network, neuron=dataclasses.replace(neuron, v_threshold=1e6))
+    assert set(np.asarray(far.respond(params, x, N_STEPS, 1.0).answer()).tolist()) == {-1}
+
+
+def test_an_ann_whose_units_are_silent_has_no_answer():
+    network = dataclasses.replace(SMALL, neuron=ReLU(), readout="membrane", bias=True)
+    params = network.init(jax.random.key(0))
+    params["synapses"][0]["Dense_0"]["kernel"] = -jnp.ones((5, 7))
+    params["synapses"][1]["Dense_0"]["bias"] = jnp.asarray([0.1, 0.9, 0.5])
+    response = network.respond(params, jnp.ones((1, 2, 5)), 1, 1.0)
+    np.testing.assert_array_equal(response.answers(), [[-1, -1]])
 
 
 @pytest.mark.parametrize("name", [name for name, neuron in NEURONS.items() if isinstance(neuron, Coasting)])

@@ -374,7 +374,7 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
     trial, state = runs.network_of(cfg, lanes, learned, line)
     images = gradient.as_images(trial.network, dataset.test_images[:100])
     response = trial.network.respond(state.params, images[None], 3, 1.0)
-    right = np.argmax(np.sum(response.output, axis=0), axis=1) == dataset.test_labels[:100]
+    right = response.answer() == dataset.test_labels[:100]
     assert np.mean(right) == line["accuracy"]
     schedule = study.Schedule(n_train=200, n_assign=0, n_test=100)
     asked = lane.asked(lanes[0], dataset, schedule, learned[0][0], lambda n: None)
@@ -395,6 +395,19 @@ BAD = [
     ({"network__surrogate": "{kind = 'box'}"}, r"unknown surrogate 'box'"),
     ({"matrix__rule": '["eprop"]', "rule": "{}"}, r"e-prop is for spiking neurons and network.readout"),
     ({"matrix__rule": '["conversion"]', "rule": "{}"}, r"conversion is for the neuron if"),
+    ({"network__architecture": '"2C3-MP40-10"'}, r"network.architecture: nothing is left of 28 x 28 pixels"),
+    ({"network__input_shape": "[28, 28]"}, r"input_shape = \[28, 28\]: it should be \[height, width, channels\], or"),
+    ({"network__input_shape": "[-28, -28, 1]"}, r"it should be \[height, width, channels\], or \[inputs\]"),
+    ({"network__input_shape": "[784]", "run__augmentation": "{}"}, r"augmentation need \[height, width, channels\]"),
+    ({"network__dropout": "1.0"}, r"network.dropout = 1.0: it should be less than 1"),
+    ({"network__dropout": "0.1", "network__architecture": '"10"'}, r"network.dropout has no effect"),
+    ({"network__learn": '["tau_m", "tau_m"]'}, r"it should name each once"),
+    ({"neuron__unit_lif__refractory": "2.0", "network__learn": '["refractory"]'}, r"learn names 'refractory'"),
+    ({"neuron__unit_lif__v_floor": "2.0"}, r"neuron.v_floor = 2.0: it should be less than v_threshold = 1.0"),
+    ({"run__test_passes": "2"}, r"run.test_passes has no effect: it is for local plasticity"),
+    ({"run__readout": '"linear"'}, r"run.readout has no effect"),
+    ({"run__engine": '"dense"'}, r"run.engine has no effect"),
+    ({"data__n_assign": "50"}, r"data.n_assign has no effect"),
     ({"rule__bptt__optimiser__learning_rate": "-1.0"}, r"learning_rate = -1.0: it should be greater than 0"),
 ]
 
@@ -403,6 +416,131 @@ BAD = [
 def test_what_does_not_go_together_is_refused(paths, message):
     with pytest.raises(InputError, match=message):
         config.parse(changed(**paths))
+
+
+CONVERTED = {"matrix": {"encoder": ["direct"], "neuron": ["if"], "rule": ["conversion"]}, "encoder": {}, "rule": {}}
+CONVERTED |= {"neuron": {"if": {"reset": "soft", "refractory": "none"}}}
+CONVERTED |= {"network": {"architecture": "20-10", "readout": "membrane"}}
+BAD_CONVERSIONS = [
+    ({"neuron__if__refractory": "5.0"}, r"neuron.refractory = 5.0: conversion is for neurons without it"),
+    ({"neuron__if__v_floor": "-70.0"}, r"neuron.v_floor = -70.0: conversion is for neurons without it"),
+    ({"neuron__if__v_init": "-61.0"}, r"v_init = -61.0: it should be from v_reset to v_threshold; halfway is -56"),
+    ({"neuron__if__v_init": "0.5"}, r"neuron.v_init = 0.5: it should be less than v_threshold = -52.0"),
+    ({"neuron__if__reset": '"hard"'}, r"conversion is for the neuron if, neuron.reset = \"soft\""),
+    ({"matrix__encoder": '["rank_order"]'}, r"the rates of the inputs should be those of pixels"),
+    ({"matrix__encoder": '["poisson"]', "network__bias": "true"}, r"network.bias: it fits an ANN that saw pixels"),
+    ({"network__detach_reset": "true"}, r"network.detach_reset has no effect"),
+    ({"network__surrogate": "{width = 0.7}"}, r"network.surrogate has no effect"),
+    ({"run__dt": "2.0"}, r"run.dt has no effect: nothing here is in ms"),
+]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"), BAD_CONVERSIONS, ids=[re.sub(r"\W+", " ", m) for _, m in BAD_CONVERSIONS]
+)
+def test_conversions_that_would_change_rates_are_refused(paths, message):
+    tables = copy.deepcopy(STUDY | CONVERTED)
+    config.parse(tables)
+    for path, value in paths.items():
+        config.set_path(tables, f"{path.replace('__', '.')}={value}")
+    with pytest.raises(InputError, match=message):
+        config.parse(tables)
+
+
+def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset):
+    """Thresholds of -52 mV and resets of -60, or 1 and 0: the same spikes, and those at the rates of the units."""
+    found = {}
+    for name, numbers in {"if": {"v_init": -56.0}, "unit_if": {"v_init": 0.5}}.items():
+        tables = copy.deepcopy(STUDY | CONVERTED)
+        tables["matrix"]["neuron"] = [name]
+        tables["neuron"] = {name: {"reset": "soft", "refractory": "none", **numbers}}
+        tables["network"]["bias"] = True
+        trial = config.parse(tables).entries[0].trial
+        params, pixels = gradient.init(trial).params, dataset.train_images[:100]
+        converted = gradient.converted(trial, params, pixels)
+        images = gradient.as_images(trial.network, pixels)
+        response = trial.network.respond(converted, images[None], 16, 1.0)
+        found[name] = np.asarray(response.answer()), np.asarray(response.spikes[0])
+        units = gradient.trained(trial).network.activations(params, images)[-1]
+        assert np.mean(found[name][0] == np.argmax(units, axis=1)) > 0.9
+    np.testing.assert_array_equal(found["if"][0], found["unit_if"][0])
+    np.testing.assert_allclose(found["if"][1], found["unit_if"][1], atol=1)
+
+
+def test_an_ann_that_is_converted_for_events_sees_all_their_bins():
+    inputs = Inputs(encoder=GIVEN["events"], n_steps=4)
+    network = Feedforward(architecture="8-10", input_shape=(34, 34, 2), neuron=IF(reset="soft"), readout="membrane")
+    trained = gradient.trained(GradientTrial(inputs=inputs, network=network, rule=Conversion()))
+    frames = np.random.default_rng(0).random((3, 4, 34, 34, 2)) < 0.2
+    seen = gradient.shown(trained, jax.random.key(0), events.pack(frames).reshape(3, -1))
+    np.testing.assert_allclose(seen, frames.mean(axis=1)[None], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        ("[1, 28, 28]", r"input_shape = \[1, 28, 28\]: it should be \[28, 28, 1\], \[height, width, channels\]"),
+        ("[14, 56, 1]", r"it should be \[28, 28, 1\]"),
+        ("[28, 28, 2]", r"has 784 bytes an image and this needs 1568"),
+    ],
+)
+def test_images_are_shown_in_their_own_shape(dataset, shape, why):
+    with pytest.raises(InputError, match=why):
+        runs.schedule_of(config.parse(changed(network__input_shape=shape)), dataset)
+    runs.schedule_of(config.parse(changed(network__input_shape="[784]")), dataset)
+
+
+def test_recordings_and_unknown_images_have_their_channels_last(dataset):
+    tables = changed(matrix__encoder='["events"]', encoder="{}", network__input_shape="[2, 34, 34]")
+    recordings = dataclasses.replace(
+        dataset, **dict.fromkeys(("train_images", "test_images"), np.zeros((300, 867), "u1"))
+    )
+    with pytest.raises(InputError, match=r"it should be \[34, 34, 2\]"):
+        runs.schedule_of(config.parse(tables), recordings)
+    mine = dataclasses.replace(dataset, **dict.fromkeys(("train_images", "test_images"), np.zeros((300, 24), "u1")))
+    for shape, fits in {"[2, 4, 3]": False, "[4, 3, 2]": True, "[24]": True, "[1, 1, 24]": True}.items():
+        cfg = config.parse(changed(network__input_shape=shape))
+        if fits:
+            runs.schedule_of(cfg, mine)
+        else:
+            with pytest.raises(InputError, match="the channels last"):
+                runs.schedule_of(cfg, mine)
+
+
+def test_weights_that_are_no_numbers_are_refused_where_the_loss_is_one(dataset, tmp_path):
+    """All of a hidden layer drops out: what is left of it is divided by 0, and the loss is that of outputs without
+    input. A share that float32 cannot tell from 1.
+    """
+    tables = changed(network__dropout="0.99999999", network__readout='"membrane"', matrix__encoder='["direct"]')
+    tables["encoder"] = {}
+    with pytest.raises(
+        InputError, match=r"weights, or the optimiser's .* are not finite after update 3 .*run.seed = 0"
+    ):
+        runs.run(config.parse(tables), dataset, tmp_path, Watcher())
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+class Listener(Watcher):
+    """Keeps the warnings."""
+
+    def __init__(self):
+        super().__init__()
+        self.warnings = []
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+
+@pytest.mark.parametrize("readout", ["rate", "membrane"])
+def test_a_silent_network_answers_nothing_and_says_so(dataset, tmp_path, readout):
+    tables = changed(neuron__unit_lif__v_threshold="1e6", network__readout=f'"{readout}"', network__bias="true")
+    tables["matrix"]["encoder"], tables["encoder"], tables["sweep"] = ["direct"], {}, {"run.seed": [0]}
+    listener = Listener()
+    (line,) = runs.run(config.parse(tables), dataset, tmp_path, listener, clock=False)
+    assert line["accuracy"] == 0.0 and set(line["accuracy_after"]) == {0.0}
+    assert sum(row[-1] for row in line["confusions"]["argmax"]) == 100
+    (warning,) = listener.warnings
+    assert "seed 0: layer 1 never fires: 100 of 100 images have no answer" in warning
 
 
 def test_neurons_in_units_of_their_thresholds_are_in_the_registry():

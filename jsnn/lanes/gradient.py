@@ -43,9 +43,13 @@ def _order(layout: Layout, trials: GradientTrial, epoch: Array, n: int) -> Array
 
 def _train(
     layout: Layout, trials: GradientTrial, state: TrainState, index: Array, pixels: Array, labels: Array, n: int
-) -> tuple[TrainState, Measured]:
+) -> tuple[TrainState, Measured, Array]:
+    """The states after the batches `index`, what was measured, and whether all numbers of each state are finite."""
+
     def one(t, s, i, pixels, labels):
-        return gradient.train(t, s, pixels, labels, i, n)
+        state, measured = gradient.train(t, s, pixels, labels, i, n)
+        finite = [jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves((state.params, state.optimiser))]
+        return state, measured, jnp.all(jnp.stack(finite))
 
     return layout.map(one, trials, state, index, shared=(pixels, labels))
 
@@ -58,8 +62,8 @@ def _ask(
     layout: Layout, trials: GradientTrial, params: Params, pixels: Array, labels: Array, number: Array
 ) -> tuple[Array, Array, Array]:
     """For each trial: its answers int32[batch]; how many of them were right after each step; and sums over the batch:
-    of the input's spikes (or pixels that are not 0, in each step), of each layer's, and of the synapses they reached in
-    each layer. A label of -1 is that of no image.
+    of the presentations in which a potential was no number, of the input's spikes (or pixels that are not 0, in each
+    step), of each layer's, and of the synapses they reached in each layer. A label of -1 is that of no image.
     """
 
     def one(t, params, pixels, labels, number):
@@ -68,10 +72,12 @@ def _ask(
         x = gradient.shown(t, key, pixels)
         analog = gradient.is_analog(t.inputs.encoder)
         response = t.network.respond(params, x, t.inputs.n_steps, t.inputs.dt, analog=analog)
-        answers = jnp.argmax(jnp.cumsum(response.output, axis=0), axis=-1)
+        answers = response.answers()
         right = jnp.sum((answers == labels) & real, axis=1)
         seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (len(response.output) // len(x))
-        counts = jnp.stack([jnp.sum(n * real) for n in (seen, *response.spikes, *response.operations)])
+        counts = jnp.stack(
+            [jnp.sum(n * real) for n in (~response.finite, seen, *response.spikes, *response.operations)]
+        )
         return answers[-1], right, counts
 
     return layout.map(one, trials, params, shared=(pixels, labels, number))
@@ -119,7 +125,8 @@ def train(
 ) -> LaneState:
     """To the end of the schedule, window by window: each a part of an epoch, and a point of the curves.
 
-    Raises InputError for a loss that is not a number: it says of which update, and of which trial.
+    Raises InputError for a loss, a weight or an average of the optimiser that is not a number: it says after which
+    update, and of which trial.
     """
     (cell,), n, batch = lane.cells, schedule.n_train, lane.inputs.batch_size
     n_batches, total = n // batch, n_updates(lane, schedule)
@@ -134,12 +141,12 @@ def train(
             order = jax.jit(_order, static_argnums=(0, 3))(layout, cell.trials, epoch, n)
         index = order[:, w * size : (w + 1) * size]
         began = time.perf_counter()
-        learned, measured = jax.jit(_train, static_argnums=(0, 6))(
+        learned, measured, finite = jax.jit(_train, static_argnums=(0, 6))(
             layout, cell.trials, state.learned[0], index, pixels, labels, total
         )
         loss, accuracy = fetch(measured.loss), fetch(measured.accuracy)
         seconds = time.perf_counter() - began
-        _check(loss, lane, epoch * n_batches + w * size)
+        _check(loss, fetch(finite), lane, epoch * n_batches + w * size)
         shown = index.shape[0] * index.shape[1] * batch
         on_progress(shown)
         done, spent = state.timed[0]
@@ -160,25 +167,51 @@ def train(
     return state
 
 
-def _check(loss: np.ndarray, lane: Lane, first: int) -> None:
-    """Refuses losses [n_trials, n] that are not numbers; `first` is the number of the first update."""
+def _check(loss: np.ndarray, finite: np.ndarray, lane: Lane, first: int) -> None:
+    """Refuses losses [n_trials, n] that are not numbers, and states of trials that are not `finite` bool[n_trials]
+    after them; `first` is the number of the first update.
+    """
     trials: Any = lane.cells[0].trials
     bad = np.argwhere(~np.isfinite(loss))
     if len(bad):
         g, n = bad[np.argmin(bad[:, 1])]
-        rate = float(np.asarray(trials.rule.optimiser.learning_rate)[g])
-        seed = int(np.asarray(lane.inputs.seed)[g])
-        raise InputError(
-            f"the loss is {loss[g, n]} in update {first + n} of trial {lane.cells[0].index[g]} (run.seed = {seed}, "
-            f"rule.optimiser.learning_rate = {rate:g}): it should be finite; take a smaller learning rate, or "
-            "rule.optimiser.clip = 1.0"
-        )
+        what = f"the loss is {loss[g, n]} in update {first + n}"
+    elif not np.all(finite):
+        g, n = int(np.argmin(finite)), loss.shape[1] - 1
+        what = f"weights, or the optimiser's averages of them, are not finite after update {first + n}"
+    else:
+        return
+    rate = float(np.asarray(trials.rule.optimiser.learning_rate)[g])
+    seed = int(np.asarray(lane.inputs.seed)[g])
+    raise InputError(
+        f"{what} of trial {lane.cells[0].index[g]} (run.seed = {seed}, rule.optimiser.learning_rate = {rate:g}, last "
+        f"loss {loss[g, -1]:g}): they should be finite; take a smaller learning rate, or rule.optimiser.clip = 1.0"
+    )
 
 
 def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:
-    """The test images are shown."""
+    """The test images are shown. Warns of networks that are silent."""
     at_once = state.ways[0].at_once
-    return [asked(lane, job.data, job.schedule, state.learned[0], job.observer.progress, at_once)]
+    lines = asked(lane, job.data, job.schedule, state.learned[0], job.observer.progress, at_once)
+    for i, line in zip(lane.cells[0].index, lines, strict=True):
+        why = silence(line)
+        if why:
+            entry = job.cfg.entries[i]
+            job.observer.warn(
+                f"{entry.encoder} x {entry.neuron} x {entry.rule}, seed {entry.trial.inputs.seed}: {why}; "
+                "its weights may be too small for its thresholds: network.gain, neuron.v_threshold"
+            )
+    return [lines]
+
+
+def silence(line: dict[str, Any]) -> str:
+    """What of a network is silent, in words, from what `asked` says of it; "" if nothing is."""
+    (matrix,) = line["confusions"].values()
+    unanswered, n = sum(row[-1] for row in matrix), sum(map(sum, matrix))
+    layers = [i for i, spikes in enumerate(line["layer_spikes"]) if i and not spikes]
+    if layers:
+        return f"layer {layers[0]} never fires: {unanswered} of {n} images have no answer"
+    return f"{unanswered} of {n} images have no answer" if 2 * unanswered > n else ""
 
 
 def asked(
@@ -189,7 +222,9 @@ def asked(
     on_progress: Callable[[int], None],
     at_once: int = 1,
 ) -> list[dict[str, Any]]:
-    """What each of the trained networks answers to the test images: the class of the largest summed output."""
+    """What each of the trained networks answers to the test images: the class of the largest summed output, or none
+    (`jsnn.feedforward.Response.answers`). Raises InputError where potentials are not numbers.
+    """
     (cell,), n, n_steps = lane.cells, schedule.n_test, lane.inputs.n_steps
     trials: Any = cell.trials
     network, trained = trials.network, gradient.trained(trials)
@@ -211,9 +246,14 @@ def asked(
     answered, labels = np.concatenate(predictions, axis=1), data.test_labels[:n]
     kind, lines = "argmax", []
     for g in range(len(cell.index)):
+        if total[g, 0]:
+            raise InputError(
+                f"trial {cell.index[g]}: potentials are not finite for {int(total[g, 0])} of {n} images; its numbers "
+                "(neuron, network.gain, the learned weights) should be smaller"
+            )
         matrix = np.asarray(readout.confusion(jnp.asarray(labels), jnp.asarray(answered[g]))).tolist()
         accuracy = float(np.mean(answered[g] == labels))
-        each = [float(s) / n for s in total[g]]
+        each = [float(s) / n for s in total[g, 1:]]
         spikes, operations = each[: -len(network.layers)], each[-len(network.layers) :]
         price = prices.answering(network, operations, n_steps, gradient.is_analog(lane.inputs.encoder))
         spent = prices.Price(macs=float(sum(prices.dense_macs(network)))) if is_converted else price

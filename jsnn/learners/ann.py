@@ -59,7 +59,7 @@ def _epoch(ann: ANN, params: Any, images: Array, labels: Array, key: Array) -> t
 
     def loss(params, x, y):
         logits = cast(Array, model.apply(params, x))
-        right = jnp.mean(jnp.argmax(logits, axis=1) == y)
+        right = jnp.mean(decided(logits) == y)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y)), right
 
     def step(carry, rows):

@@ -9,6 +9,7 @@ from jax import Array
 from jsnn.feedforward import Feedforward, Lesson, Measured, Params
 from jsnn.learners.bptt import BPTT
 from jsnn.learners.optimiser import Optimiser
+from jsnn.neurons import IF
 from jsnn.pytree import node, static
 from jsnn.ranges import Count
 
@@ -17,12 +18,14 @@ from jsnn.ranges import Count
 class Conversion:
     """An ANN of rectified linear units, trained by backpropagation, whose weights a network of integrate-and-fire
     neurons takes over (Diehl et al. 2015; Rueckauer et al. 2017): with a soft reset, the rate of such a neuron is its
-    mean input, clipped to [0, 1] spikes a step. So activations have to be at most 1:
+    mean input in units of D = v_threshold - v_reset, clipped to [0, 1] spikes a step. So activations have to be at most
+    1, and weights are multiples of D:
 
-        W_l <- W_l lambda_(l-1) / lambda_l,    lambda_l = a percentile of layer l's activations over training images
+        W_l <- D W_l lambda_(l-1) / lambda_l,    lambda_l = a percentile of layer l's activations over training images
 
-    (eq. 6 of Rueckauer et al.; pixels are in [0, 1]: lambda_0 = 1). Neurons should begin halfway to their threshold
-    (`IF.v_init`): rates are then rounded, not cut off (Bu et al. 2022). The output integrates and never fires.
+    (eq. 6 of Rueckauer et al.; pixels are in [0, 1]: lambda_0 = 1). Neurons should begin halfway between v_reset and
+    v_threshold (`IF.v_init`): rates are then rounded, not cut off (Bu et al. 2022). The output integrates and never
+    fires. A refractory period, a floor or a hard reset would change the rates: they are refused (`jsnn.relations`).
     """
 
     percentile: Annotated[float, Gt(0), Le(100)] = 99.9
@@ -34,18 +37,19 @@ class Conversion:
         """Of the ANN; see `jsnn.learners.Learner`."""
         return BPTT(loss=self.loss).gradient(network, params, lesson)
 
-    def convert(self, network: Feedforward, params: Params, images: Array) -> Params:
-        """The parameters of the spiking network, of those of the ANN `network`, which saw `images`
+    def convert(self, network: Feedforward, params: Params, images: Array, neuron: IF) -> Params:
+        """The parameters of a spiking network of `neuron`, of those of the ANN `network`, which saw `images`
         float32[n, height, width, channels].
         """
+        distance = neuron.v_threshold - neuron.v_reset
         before, synapses = jnp.ones(()), []
         activations = network.activations(params, images)
         for i, own in enumerate(params["synapses"]):
             last = i == len(params["synapses"]) - 1
             after = before if last else jnp.maximum(jnp.percentile(activations[i], self.percentile), 1e-9)
             ((name, layer),) = own.items()
-            scaled = {"kernel": layer["kernel"] * (before / after)} | (
-                {"bias": layer["bias"] / after} if "bias" in layer else {}
+            scaled = {"kernel": layer["kernel"] * (distance * before / after)} | (
+                {"bias": layer["bias"] * (distance / after)} if "bias" in layer else {}
             )
             synapses.append({name: scaled})
             before = after

@@ -71,7 +71,8 @@ class EProp:
                 (of_current,) = backwards[i](signal @ self._back(params, i, seen[i + 1].shape[-1]))
             own = {"kernel": jnp.einsum("tbi,tbj->ij", spikes, of_current)}
             wanted.append({"Dense_0": own | ({"bias": jnp.sum(of_current, axis=(0, 1))} if network.bias else {})})
-        response = Response(output=output, spikes=tuple(jnp.sum(s, axis=(0, 2)) for s in seen[1:]))
+        arrived = jnp.broadcast_to(jnp.any(seen[-1] != 0, axis=-1), (n_steps, batch))
+        response = Response(output=output, arrived=arrived, spikes=tuple(jnp.sum(s, axis=(0, 2)) for s in seen[1:]))
         return {"synapses": wanted, "neurons": params["neurons"]}, Measured.of(loss, response, labels)
 
     def _back(self, params: Params, i: int, n: int) -> Array:
