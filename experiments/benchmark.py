@@ -237,6 +237,10 @@ def main() -> None:
     cases, rivals = chosen(arguments.case), interpreters(arguments.rival)
     for path in filter(None, (arguments.json, arguments.figure)):
         writable(path)
+    if arguments.figure:
+        from jsnn import plots
+
+        plots.check_format(arguments.figure)
     records: list[dict[str, Any]] = []
     try:
         run(cases, rivals, arguments, records)

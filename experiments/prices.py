@@ -17,7 +17,7 @@ import numpy as np
 from console import command
 from terminal import Parser, Table, user_path
 
-from jsnn import config, plots, prices, results, runs
+from jsnn import config, files, plots, prices, results, runs
 from jsnn.errors import InputError
 from jsnn.records import identity
 from jsnn.text import LABEL, plain
@@ -52,6 +52,7 @@ def main() -> None:
     from rich.text import Text
 
     plots.check_format(arguments.out)
+    files.check_writable(arguments.out.parent)
     models: dict[str, list[tuple[float, float]]] = {}
     cells: dict[str, list[tuple[float, float]]] = {}
     table = Table(("cell",), ("steps", "accuracy (%)", "synapses (µJ)", "neurons (µJ)"))

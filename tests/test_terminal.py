@@ -100,6 +100,22 @@ def test_a_run_that_is_not_there_is_one_plain_line(name, run, monkeypatch, capsy
     assert exit.value.code == 2 and err.count("\n") == 1 and plain(run) in err and "\x1b" not in err and len(err) < 850
 
 
+@pytest.mark.parametrize(
+    ("out", "reason"), [("x.xyz", "should end in .png"), (".", "is a directory"), ("run/x.png", "not a directory")]
+)
+def test_a_figure_that_cannot_be_written_is_said_before_the_work(out, reason, monkeypatch, capsys, tmp_path):
+    import prices
+    from console import command
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").write_text("no run")
+    monkeypatch.setattr(sys, "argv", ["prices.py", "not-there", "--out", out])
+    with pytest.raises(SystemExit) as exit:
+        command(prices.main)
+    err = capsys.readouterr().err
+    assert exit.value.code == 2 and reason in err and err.count("\n") == 1
+
+
 NAMES, NUMBERS = ("encoder", "neuron", "rule"), ("accuracy", "drive", "output spikes", "silent images", "dead neurons")
 NUMBERS += ("alike", "several at once")
 

@@ -59,6 +59,8 @@ def check_format(path: Path) -> None:
     """Raises InputError for the name of a file that no figure can be written to."""
     if path.suffix.lower() not in ("", *FORMATS):
         raise InputError(f"{path}: the name of a figure should end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    if path.is_dir():
+        raise InputError(f"{path} is a directory: it should be the name of a figure")
 
 
 def save(figure: Figure, path: str | Path) -> Path:
