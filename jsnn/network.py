@@ -82,7 +82,7 @@ class Network:
     tie_break: TieBreak = static(default="furthest")
     n_winners: Count = static(default=1)  # who fire in a step at most, where ties are broken
     ghosts: bool = static(default=False)
-    w_init: Positive = 0.3  # mV
+    w_init: Positive = 0.3  # mV; where `norm` holds at the start, all of them give the same weights
     longest_delay: Annotated[int, Ge(0), Le(31)] = static(default=0)  # steps; of a synapse, besides the one of all
     gain: Positive = 1.0  # of the input projection: the drive is gain * scale * (spikes @ weights)
     norm: Positive | None = 78.4  # mV, length of a neuron's weights; None: never normalised

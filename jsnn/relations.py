@@ -214,10 +214,6 @@ def _without_effect(network: Network, where: str) -> None:
         "ghosts": (network.ghosts and network.tie_break == "none", 'tie_break = "none": nobody loses'),
         "norm_order": (network.norm_order != 1 and network.norm is None, 'norm = "none"'),
         "norm_at_start": (not network.norm_at_start and network.norm is None, 'norm = "none"'),
-        "w_init": (
-            network.w_init != Network.w_init and network.norm is not None and network.norm_at_start,
-            "the normalisation at the start, which makes weights of any w_init the same (norm_at_start = false)",
-        ),
         "neuron.fires_in_refractory": (
             isinstance(neuron, SRM0) and neuron.fires_in_refractory and neuron.refractory is None,
             'neuron.refractory = "none"',

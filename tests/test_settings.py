@@ -234,7 +234,6 @@ def test_what_an_inhibitory_layer_does_not_compute_is_refused():
         ("ghosts", {"ghosts": True, "tie_break": "none"}),
         ("norm_order", {"norm_order": 2, "norm": None}),
         ("norm_at_start", {"norm_at_start": False, "norm": None}),
-        ("w_init", {"w_init": 0.5}),
         ("fires_in_refractory", {"neuron": SRM0(fires_in_refractory=True, refractory=None)}),
     ],
 )
