@@ -245,8 +245,7 @@ def main() -> None:
     try:
         run(cases, rivals, arguments, records)
     except KeyboardInterrupt:
-        print(f"interrupted; {len(records)} of {len(cases)} cases are measured", file=sys.stderr)
-        sys.exit(130)
+        raise KeyboardInterrupt(f"{len(records)} of {len(cases)} cases measured") from None
     finally:
         if records:
             finish(records, arguments.figure)
@@ -308,4 +307,4 @@ def finish(records: Sequence[Report], path: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, unwinds=True)

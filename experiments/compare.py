@@ -243,4 +243,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, unwinds=True)

@@ -5,20 +5,19 @@ import functools
 import importlib
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ending
+from ending import STOP
 from live import Console
-from rivals.clock import cores
 from terminal import Parser, prepare_streams, user_path
 
-from jsnn.errors import Deserted, InputError
+from jsnn.errors import InputError
 from jsnn.text import plain
 
 os.environ["MPLBACKEND"] = "agg"  # figures are files: a display, and what is said of it, has no part in them
@@ -77,35 +76,18 @@ def in_a_line(message: object, *_: object) -> None:
     print("warning:", plain(" ".join(str(message).split())), file=sys.stderr)
 
 
-INTERRUPTED = threading.Event()
-
-
-def interrupt(*_: object) -> None:
-    """Handle Ctrl-C. Python drops an exception that is raised inside a callback of the garbage collector, of which
-    JAX has one: the event is for who looks later (`Console.progress`).
-    """
-    INTERRUPTED.set()
-    raise KeyboardInterrupt
-
-
-def command(main: Callable[[], None]) -> None:
-    """Run a command: exit code 0 done, 2 bad input (one line on stderr), 130 interrupted, 1 a defect of ours."""
+def command(main: Callable[[], None], hint: str = "", unwinds: bool = False) -> None:
+    """Run a command: exit code 0 done, 2 bad input (one line on stderr), 1 a defect of ours; see `ending.run`."""
     prepare_streams()
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as it is in a shell's background jobs
-        signal.signal(signal.SIGINT, interrupt)
-    try:
-        main()
-    except InputError as error:
-        print("error:", plain(" ".join(str(error).split())), file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted; go on with --resume", file=sys.stderr)
-        sys.exit(130)
-    except Deserted as error:
-        why = f"another process of this job has stopped ({plain(error)})"
-        print(f"error: {why}; start all with --resume", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(3)  # at once: JAX would wait for the others
+    ending.run(main, hint, unwinds)
+
+
+def stopping() -> bool:
+    """Whether to stop now: all processes of a job after the same block."""
+    from jsnn import grid
+
+    STOP.asked = grid.from_first(lambda: STOP.asked) or STOP.asked
+    return STOP.asked is not None
 
 
 def study_parser(description: str | None) -> argparse.ArgumentParser:
@@ -145,14 +127,23 @@ def study_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def joining(text: str | None) -> tuple[str | None, int | None, int | None]:
-    """HOST:PORT,N,I as the coordinator, the number of processes, and which of them this is."""
-    if text is None:
-        return None, None, None
-    match = re.fullmatch(r"([^,]+:\d+),(\d+),(\d+)", text)
-    if not match or int(match[3]) >= int(match[2]):
+def joining(text: str) -> tuple[str, int, int]:
+    """HOST:PORT,N,I as HOST:PORT of the first process, the number of processes, and which of them this is."""
+    match = re.fullmatch(r"([^,]+:([0-9]{1,5})),([0-9]{1,6}),([0-9]{1,6})", text)
+    if not match or not 0 < int(match[2]) < 2**16 or int(match[4]) >= int(match[3]):
         raise InputError(f"--join {text}: it should be HOST:PORT,N,I with I from 0 to N - 1")
-    return match[1], int(match[2]), int(match[3])
+    return match[1], int(match[3]), int(match[4])
+
+
+def join(arguments: argparse.Namespace) -> None:
+    """Become one of the processes of a job, if the arguments say so."""
+    from jsnn import grid
+
+    if arguments.distributed and arguments.join:
+        raise InputError("--distributed, --join: give one of them; --join is for processes that are started by hand")
+    if arguments.distributed or arguments.join:
+        place = grid.on_cluster() if arguments.distributed else joining(arguments.join)
+        grid.join(*place, say=lambda text: print(text, flush=True), lost=ending.lost, asked=ending.asked)
 
 
 def tensorboard(directory: Path) -> Callable[[], Any]:
@@ -182,14 +173,18 @@ def read_data(cfg: Any, data_dir: Path | None) -> Any:
 
 def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lambda cfg: None) -> None:
     """What matrix.py and train.py do: read the config and the data, run with a live table, draw the figures."""
+    if arguments.distributed or arguments.join:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "4")  # nor does XLA say what it thinks of a process that is gone
     prepare_jax(start=False)
+    from rivals.clock import cores
+
     from jsnn import config, data, files, grid, runs, study
+
+    join(arguments)
 
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
-    if arguments.distributed or arguments.join:
-        grid.join(*joining(arguments.join))
-    else:
+    if grid.n_processes() == 1:
         alone = len(cfg.entries) == 1 and study.in_lockstep(cfg.entries[0].trial)
         grid.use_cores(1 if alone else cores())
     start_devices()
@@ -204,11 +199,13 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
         files.check_writable(out / "figures")
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
     n, n_answers = len(cfg.entries) * schedule.n_train * schedule.epochs, len(cfg.entries) * schedule.n_answers
-    watch = functools.partial(Console, quiet=not grid.is_first(), open_log=open_log, interrupted=INTERRUPTED.is_set)
+    watch = functools.partial(Console, quiet=not grid.is_first(), open_log=open_log, interrupted=stopping)
     with watch(cfg.entries, title, n, n_answers, evaluated) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.say(f"results  {out / 'results.jsonl'}")
-    if not arguments.no_figures and grid.is_first():
+    draws = not arguments.no_figures and grid.is_first()
+    grid.part()
+    if draws:
         from figures import draw
 
         with console.rich.status("drawing figures"), files.locked(out, console.warn):

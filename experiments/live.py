@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import ending
+from ending import STOP
 from terminal import Table, clock, percent
 
 from jsnn.text import name, plain
@@ -215,6 +217,7 @@ class Console:
         return Text(f"~{percent(self.interims[key])}" if key in self.interims else "·", style="dim")
 
     def __enter__(self) -> "Console":
+        STOP.patience = ending.SHORT
         if self.rich.is_interactive:
             from rich.live import Live
 
@@ -266,6 +269,7 @@ class Console:
                 self.say(f"{self.position()}; {self.activity()}")
 
     def __exit__(self, *_: object) -> None:
+        STOP.patience = 0.0
         self.over.set()
         if self.live is not None:
             self.live.stop()
@@ -277,6 +281,7 @@ class Console:
     # --- jsnn.lanes.Observer
     def lane(self, number: int, entries: Sequence[Any], presentations: int) -> None:
         """The trials that are next."""
+        STOP.patience = ending.SHORT
         encoders = ", ".join(dict.fromkeys(name(e.encoder) for e in entries))
         self.who = f"{encoders}, {len(entries)} trial{'s' * (len(entries) > 1)}"
         self.forecast.lane(entries, presentations)
@@ -302,6 +307,7 @@ class Console:
 
     def interim(self, entry: Any, seen: int, measured: dict[str, float]) -> None:
         """Grey number in the table; what else was measured beside the speed; all of it in TensorBoard's log."""
+        STOP.patience = ending.LONG  # there is something to save
         self.interims[entry.encoder, entry.neuron, entry.rule] = measured["accuracy"]
         more = [f"{what} {value:.4g}" for what, value in measured.items() if what != "accuracy"]
         self.note = ", ".join([*more, f"{percent(measured['accuracy'])} %"]) if more else ""
@@ -315,6 +321,7 @@ class Console:
 
     def finished(self, record: dict[str, Any]) -> None:
         """Final number in the table."""
+        STOP.patience = 0.0
         key = record["encoder"], record["neuron"], record["rule"]
         if record["encoder"] == "none":
             self.baseline = record

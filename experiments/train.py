@@ -31,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, "; go on with --resume")

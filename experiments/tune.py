@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
-from console import INTERRUPTED, command, prepare_jax, read_data, start_devices, study_parser, tensorboard
+from console import command, prepare_jax, read_data, start_devices, stopping, study_parser, tensorboard
 from live import Console
 from rivals.clock import cores
 
@@ -56,7 +56,7 @@ def main() -> None:
     evaluated = data.SPLITS[dataset.split]
     title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}"
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard else None
-    watch = functools.partial(Console, of_cell="best", open_log=open_log, interrupted=INTERRUPTED.is_set)
+    watch = functools.partial(Console, of_cell="best", open_log=open_log, interrupted=stopping)
     with watch(cfg.entries, title, *search.presentations(cfg, n_validation), evaluated) as console:
         best = search.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.say(f"results  {out / 'results.jsonl'}")
@@ -68,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, "; go on with --resume")

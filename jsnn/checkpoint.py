@@ -69,12 +69,12 @@ def save(directory: Path, step: int, arrays: Any, meta: dict[str, Any]) -> None:
         unfinished = directory / f"{step}.unfinished"
         directory.mkdir(parents=True, exist_ok=True)
         sweep(directory)
-        in_step("checkpoint")
+        in_step()
         with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
             checkpointer.save(unfinished, items)
         if is_first():
             _install(directory, step, unfinished)
-        in_step("checkpoint written")
+        in_step()
     except Exception as error:  # a full disk is a ValueError of tensorstore, an OSError, or a group of both
         raise InputError(
             f"cannot write a checkpoint to {directory}: {_reason(error)}; make room there and go on with --resume, "

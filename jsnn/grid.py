@@ -8,8 +8,10 @@ Where there are fewer trials than devices, these can share the presentations of 
 import contextlib
 import ctypes
 import dataclasses
-import json
 import os
+import signal
+import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +21,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jsnn import link
 from jsnn.errors import Deserted, InputError
 
-MESSAGE = 2000  # bytes that the first process tells the others, at most
 WHOLE = -1  # an array without an axis of presentations
 
 
@@ -96,6 +98,8 @@ def layouts(n_trials: int, n_cells: int, batch: int = 1) -> list[Layout]:
     leaves half of them idle, and presentations learn on their own in batches of `batch`, these are sharded.
     Several processes have to do the same: they shard trials.
     """
+    if jax.process_count() != n_processes():
+        raise RuntimeError("a process joins a job by jsnn.grid.join, not by jax.distributed.initialize alone")
     devices = tuple(jax.devices())
     at_once = 1 if on_cpu() else n_trials
     if jax.process_count() > 1:
@@ -127,30 +131,122 @@ def fetch(array: Any) -> np.ndarray:
         raise Deserted(" ".join(str(error).split())[:200]) from error
 
 
-def join(coordinator: str | None, n_processes: int | None, number: int | None) -> None:
-    """Become one of the processes of a job, on JAX's distributed runtime. Before JAX's first computation.
+_LINKS: list[link.Link] = []  # to the other processes, once this process has joined a job
 
-    Without arguments SLURM or Open MPI say which; otherwise `coordinator` is HOST:PORT of process 0.
+
+def on_cluster() -> tuple[str, int, int, list[int] | None]:
+    """HOST:PORT of process 0, how many processes there are, which of them this is, and which of its machine's devices
+    are its own, by what SLURM, Open MPI or another of JAX's environments say. Raises InputError where there is none.
     """
-    jax.distributed.initialize(
-        coordinator, n_processes, number, heartbeat_timeout_seconds=20, shutdown_timeout_seconds=20
-    )
+    from jax._src.clusters import ClusterEnv
+
+    try:
+        found = ClusterEnv.auto_detect_unset_distributed_params(
+            os.environ.get("JAX_COORDINATOR_ADDRESS"), None, None, None, None, 30
+        )
+    except Exception as error:  # a variable that is missing, or not what it should be
+        raise InputError(f"--distributed: this cluster cannot be read ({error!r}); use --join") from error
+    address, n, number, devices = found
+    if address is None or n is None or number is None:
+        raise InputError("--distributed: this process was started by neither SLURM nor Open MPI; use --join")
+    return address, n, number, None if devices is None else list(devices)
+
+
+def join(
+    address: str,
+    n: int,
+    number: int,
+    devices: list[int] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+    lost: Callable[[str], None] = lambda why: os._exit(3),
+    asked: Callable[[str], None] = lambda why: None,
+) -> None:
+    """Become process `number` of the `n` of a job, on JAX's distributed runtime. Before JAX's first computation.
+
+    Args:
+        address: HOST:PORT of process 0, for `jsnn.link`; JAX's own port is chosen then.
+        n: how many processes the job has.
+        number: which of them this is, from 0.
+        devices: which of its machine's devices are its own; by default all.
+        say: hears who is waited for.
+        lost: has to end this process, as another one has gone: hears why, in a thread of its own.
+        asked: hears in process 0 that another one would like to stop.
+
+    Raises:
+        InputError: what they say does not agree.
+        Deserted: they did not come together.
+    """
+    if n == 1:
+        return
+    job = link.meet(address, n, number, say)
+    _LINKS.append(job)
+    job.watch(lost, asked)
+    # JAX's runtime aborts a process soon after it has lost process 0. An abort sleeps for 6 s here (the number of its
+    # signal), in which `lost` ends the process in order.
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+    libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
+    port = job.from_first(_free_port() if number == 0 else None)
+    late = threading.Timer(35.0, lost, [f"JAX's distributed runtime did not start at port {port}"])
+    late.daemon = True
+    late.start()
+    jax.distributed.initialize(f"{address.rsplit(':', 1)[0]}:{port}", n, number, devices, initialization_timeout=60)
+    late.cancel()
+
+
+def _free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("", 0))
+        return s.getsockname()[1]
+
+
+def part() -> None:
+    """The work of the job is done; what this process does now, it does alone."""
+    if _LINKS:
+        in_step()
+        _LINKS.pop().leave()
+        with contextlib.suppress(Exception):
+            jax.distributed.shutdown()
+        jax.extend.backend.clear_backends()
+
+
+def leave(why: str) -> None:
+    """Tell the other processes of the job that this one ends before the work is done."""
+    for job in _LINKS:
+        job.leave(why)
+
+
+def ask(why: str) -> None:
+    """Tell the first process that this one would like to stop."""
+    for job in _LINKS:
+        job.ask(why)
+
+
+def process() -> int:
+    """Which of the processes of the job this is."""
+    return _LINKS[0].number if _LINKS else 0
+
+
+def n_processes() -> int:
+    """How many processes the job has."""
+    return _LINKS[0].n if _LINKS else 1
 
 
 def is_first() -> bool:
     """Whether this process is the one that writes and speaks for the job."""
-    return jax.process_index() == 0
+    return process() == 0
 
 
-def in_step(name: str) -> None:
+def in_step() -> None:
     """Wait until all processes are here."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
+    for job in _LINKS:
+        job.in_step()
 
 
 def from_first(f: Callable[[], Any]) -> Any:
     """What `f` returns (JSON) or which InputError it raises, on the first process: the same on all of them."""
-    if jax.process_count() == 1:
+    if not _LINKS:
         return f()
     outcome: Any = None
     if is_first():
@@ -158,14 +254,30 @@ def from_first(f: Callable[[], Any]) -> Any:
             outcome = {"value": f()}
         except InputError as error:
             outcome = {"error": str(error)}
-    text = np.zeros(MESSAGE, np.uint8)
-    if is_first():
-        content = json.dumps(outcome).encode()[:MESSAGE]
-        text[: len(content)] = np.frombuffer(content, np.uint8)
-    outcome = json.loads(bytes(np.asarray(multihost_utils.broadcast_one_to_all(text))).rstrip(b"\0"))
+    outcome = _LINKS[0].from_first(outcome)
     if "error" in outcome:
         raise InputError(outcome["error"])
     return outcome["value"]
+
+
+def check_same(facts: dict[str, str]) -> None:
+    """Raises InputError, on all processes, where one of them has other facts than the first: it names one of them."""
+    for job in _LINKS:
+        everyone = job.gather(facts)
+        from_first(lambda everyone=everyone: _compare(everyone))
+
+
+def _compare(everyone: list[dict[str, str]]) -> None:
+    first = everyone[0]
+    for number, facts in enumerate(everyone):
+        different = [key for key in sorted(first.keys() | facts.keys()) if first.get(key) != facts.get(key)]
+        if different:
+            here, there = (str(each.get(different[0], "not set"))[:100] for each in (first, facts))
+            more = f" (and {len(different) - 1} more)" if len(different) > 1 else ""
+            raise InputError(
+                f"the processes of this job differ: {different[0]} is {here} in process 0 and {there} in process "
+                f"{number}{more}; start all of them with the same command"
+            )
 
 
 def keep_memory() -> None:

@@ -14,21 +14,24 @@ import dataclasses
 import hashlib
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+import jsnn
 from jsnn import checkpoint, config, files, numerics, readout, results, study
 from jsnn.config import Config, Entry
 from jsnn.data import SPLITS, Dataset
 from jsnn.encoders import Recording
 from jsnn.errors import InputError
 from jsnn.gradient import GradientTrial, row
-from jsnn.grid import from_first
+from jsnn.grid import check_same, from_first
 from jsnn.lanes import Job, Kind, Observer, gradient, plasticity
 from jsnn.records import CompileClock, ann_record, environment, identity, record
 from jsnn.study import Lane, LaneState, Schedule, Way
@@ -138,6 +141,27 @@ def fingerprint(data: Dataset, schedule: Schedule) -> str:
     ):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def facts(cfg: Config, data: Dataset, schedule: Schedule, out: Path, resume: bool, clock: bool) -> dict[str, str]:
+    """What all processes of a job have to have in common."""
+    tables = {key: json.dumps(value) for key, value in config.flatten(cfg.tables).items()}
+    package = hashlib.sha256()
+    for path in sorted(Path(jsnn.__file__).parent.rglob("*.py")):
+        package.update(path.read_bytes())
+    return {
+        **tables,
+        "the order of the sweep": ", ".join(key for key in tables if key.startswith("sweep.")),
+        "the hash of the images and labels": str(fingerprint(data, schedule)),
+        "--out": str(out.resolve()),
+        "--resume": str(resume),
+        "--no-clock": str(not clock),
+        "jsnn": f"{jsnn.__version__} with sources of hash {package.hexdigest()[:12]}",
+        **{name: version(name) for name in ("jax", "jaxlib", "numpy")},
+        "Python": platform.python_version(),
+        "the platform": jax.default_backend(),
+        **{name: json.dumps(value) for name, value in numerics.settings().items()},
+    }
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -256,6 +280,7 @@ def run(
     schedule = schedule_of(cfg, data)
     lanes = study.plan([entry.trial for entry in cfg.entries])
     check_memory(cfg, lanes)
+    check_same(facts(cfg, data, schedule, out, resume, clock))
     with only_writer(out, observer.warn) as check:
         if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
             observer.warn(f"--resume: there was no run in {out}; this starts one")
@@ -319,7 +344,7 @@ def _train_lane(
     checkpoint.sweep(directory)
     kind = kind_of(lane)
     state = state or restore_lane(job.out, number, lane, observer.warn) or kind.begin(job, lane)
-    saved, saved_at = state.window, time.monotonic()
+    saved, saved_at, finished = state.window, time.monotonic(), state
 
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
@@ -328,14 +353,21 @@ def _train_lane(
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:
+        nonlocal finished
+        finished = state
         points = [curve[-1] for cell in state.curves for curve in cell if curve]
         measured = state.measured or [{}] * len(entries)
         for entry, (seen, accuracy), more in zip(entries, points, measured, strict=False):
             observer.interim(entry, seen, {"accuracy": accuracy, **more})
-        if time.monotonic() - saved_at >= job.cfg.run.checkpoint_seconds:
+        if from_first(lambda: time.monotonic() - saved_at >= job.cfg.run.checkpoint_seconds):
             save(state)
 
-    state = kind.train(lane, job.data, job.schedule, state, observer.progress, on_window)
+    try:
+        state = kind.train(lane, job.data, job.schedule, state, observer.progress, on_window)
+    except KeyboardInterrupt:
+        if saved != finished.window:
+            save(finished)
+        raise KeyboardInterrupt(f"window {saved} saved" if saved else "") from None
     if saved != state.window:
         save(state)
     return state

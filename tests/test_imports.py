@@ -11,7 +11,7 @@ MODELS = ("encoders", "neurons", "rules", "synapses")
 # Each layer may import from those above it in this list, and from itself in one direction.
 LAYERS = (
     ("jsnn", "errors", "files", "numerics", "pytree", "ranges", "sealed", "text"),
-    ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "products", "data", "grid"),
+    ("trace", "adaptation", "scaling", "types", "competition", "surrogate", "products", "data", "link", "grid"),
     MODELS,
     ("inhibition", "evolution", "readout"),
     ("network", "feedforward", "losses"),

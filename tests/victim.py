@@ -80,7 +80,7 @@ def child(request, events):
     sys.argv = ["matrix.py", *request["argv"]]
     with tripwire(request["out"], callback):
         try:
-            command(main)
+            command(main, "; go on with --resume")
         except SystemExit as error:
             code = error.code or 0
         except BaseException:
