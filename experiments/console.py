@@ -181,7 +181,6 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     from jsnn import config, data, files, grid, runs, study
 
     join(arguments)
-
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
     if grid.n_processes() == 1:

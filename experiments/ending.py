@@ -157,7 +157,7 @@ def run(main: Callable[[], None], hint: str = "", unwinds: bool = False) -> None
             line, code = STOP.line(str(stop)), STOP.code
     except Deserted as error:
         time.sleep(2.0)  # who watches the connections may know better
-        line, code = f"error: another process of this job has stopped ({plain(error)}); start all with --resume", 3
+        line, code = f"error: {error}; start all with --resume", 3
     except Exception:
         if not _is_joined():
             raise

@@ -128,7 +128,7 @@ def fetch(array: Any) -> np.ndarray:
     try:
         return np.asarray(multihost_utils.process_allgather(array, tiled=True))
     except (jax.errors.JaxRuntimeError, ValueError) as error:  # of the connection between them
-        raise Deserted(" ".join(str(error).split())[:200]) from error
+        raise Deserted(f"another process of this job is gone ({' '.join(str(error).split())[:200]})") from error
 
 
 _LINKS: list[link.Link] = []  # to the other processes, once this process has joined a job

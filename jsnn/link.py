@@ -6,6 +6,7 @@ abort where another one is gone, minutes later or without a word. A message is a
 
 import contextlib
 import json
+import os
 import queue
 import select
 import socket
@@ -16,7 +17,7 @@ from typing import Any
 
 from jsnn.errors import Deserted, InputError
 
-TOGETHER = 45.0  # seconds in which all processes have to come
+TOGETHER = 40.0  # seconds in which all processes have to come
 BEAT, SILENCE = 2.0, 30.0  # seconds between signs of life; without one for so long, a process counts as gone
 PATIENCE = 1.0  # seconds in which this process may end by what it knows itself, after another one has ended
 LONGEST = 2000  # bytes of a first message
@@ -79,7 +80,7 @@ class Link:
     def __init__(self, number: int, peers: dict[int, Peer]) -> None:
         self.number, self.peers, self.n = number, peers, len(peers) + 1
         self.values: dict[int, queue.SimpleQueue[Any]] = {p: queue.SimpleQueue() for p in peers}
-        self.left = False
+        self.left, self.done = False, set[int]()
 
     def watch(self, lost: Callable[[str], None], asked: Callable[[str], None]) -> None:
         """Listen, in a thread of its own, from now on. `lost(why)` hears that the job has lost a process and should end
@@ -91,17 +92,19 @@ class Link:
             for peer in self.peers.values():
                 peer.heard = beaten
             while not self.left:
-                sockets = {peer.socket: p for p, peer in self.peers.items()}
+                sockets = {peer.socket: p for p, peer in self.peers.items() if p not in self.done}
                 for ready in select.select(list(sockets), [], [], 0.5)[0]:
                     self._hear(sockets[ready], lost, asked)
                 now = time.monotonic()
                 for p, peer in self.peers.items():
-                    if now - peer.heard > SILENCE:
+                    if now - peer.heard > SILENCE and p not in self.done:
                         self._end(f"process {p} of this job has not been heard of for {SILENCE:.0f} s", lost)
                 if now - beaten > BEAT:
                     beaten = now
                     for peer in self.peers.values():
                         peer.beat()
+            for peer in self.peers.values():
+                peer.socket.close()
 
         threading.Thread(target=attend, daemon=True, name="jsnn-link").start()
 
@@ -115,6 +118,8 @@ class Link:
                 self.values[p].put(message["value"])
             elif "asked" in message:
                 asked(str(message["asked"]))
+            elif "done" in message:
+                self.done.add(p)
             elif "ended" in message:
                 time.sleep(PATIENCE)
                 self._end(str(message["ended"]), lost)
@@ -150,11 +155,10 @@ class Link:
         self.from_first(None)
 
     def leave(self, why: str | None = None) -> None:
-        """Hear of the others no more; they hear why this process ends, if it is not because all is done."""
+        """Hear of the others no more; they hear that the work is done, or why this process ends before."""
         self.left = True
-        if why is not None:
-            for peer in self.peers.values():
-                peer.send({"ended": why})
+        for peer in self.peers.values():
+            peer.send({"done": 1} if why is None else {"ended": why})
 
 
 def meet(address: str, n: int, number: int, say: Callable[[str], None], seconds: float = TOGETHER) -> Link:
@@ -188,7 +192,7 @@ def _listen(port: int) -> socket.socket:
                 return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
         return socket.create_server(("", port))
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise Deserted(f"process 0 cannot listen on port {port}: {why}; give all of them another port") from None
 
 
@@ -207,7 +211,7 @@ def _receive(port: int, n: int, say: Callable[[str], None], deadline: float) -> 
                 if ready is server:
                     _admit(Peer(server.accept()[0]), peers, n)
                 elif peers[sockets[ready]].read() is None:
-                    del peers[sockets[ready]]
+                    peers.pop(sockets[ready]).socket.close()
                     raise _failed(peers, Deserted(f"process {sockets[ready]} of this job is gone"))
     return peers
 
@@ -232,6 +236,7 @@ def _failed(peers: dict[int, Peer], error: Exception) -> Exception:
     """The error, of which the other processes have been told."""
     for peer in peers.values():
         peer.send({"refused" if isinstance(error, InputError) else "ended": str(error)})
+        peer.socket.close()
     return error
 
 
@@ -249,7 +254,7 @@ def _every(seconds: float, say: Callable[[str], None]) -> Callable[[str], None]:
 
 
 def _find(host: str, port: int, n: int, number: int, say: Callable[[str], None], deadline: float) -> Peer:
-    """Another process looks for process 0, and waits until all are there."""
+    """Another process looks for process 0, and waits until all are there; what answers may be another program."""
     where, saying = f"process 0 at {host}:{port}", _every(10.0, say)
     while time.monotonic() < deadline:
         saying(f"waiting for {where}")
@@ -264,10 +269,10 @@ def _find(host: str, port: int, n: int, number: int, say: Callable[[str], None],
         answer = peer.first(deadline + 5.0 - time.monotonic())
         if "welcome" in answer:
             return peer
+        peer.socket.close()
         if "refused" in answer:
             raise InputError(str(answer["refused"]))
         if "ended" in answer:
             raise Deserted(str(answer["ended"]))
-        peer.socket.close()  # process 0 has gone, or this is not process 0
         time.sleep(0.2)
     raise Deserted(f"there was no answer from {where} within {TOGETHER:.0f} s")
