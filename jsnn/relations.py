@@ -183,6 +183,9 @@ def _order(network: Network, where: str) -> None:
         if not a < b:
             above = f"{high} + theta_0" if more else high
             raise InputError(f"{where}: {path}.{low} = {a}: it should be less than {above} = {b}")
+    if not network.rule.w_min <= network.w_init <= network.rule.w_max:
+        bounds = f"rule.w_min = {network.rule.w_min} to rule.w_max = {network.rule.w_max}"
+        raise InputError(f"{where}: network.w_init = {network.w_init}: it should be from {bounds}")
 
 
 def _inhibitory_neurons(network: Network, where: str) -> None:
