@@ -133,7 +133,7 @@ def altered(rng: random.Random, tables: dict[str, Any]) -> None:
         kind, value = rng.randrange(8), table[key]
         if kind == 0:
             del table[key]
-        elif kind == 1 and "run" in tables:
+        elif kind == 1 and isinstance(tables.get("run"), dict):
             tables["run"][rng.choice(FIELDS)] = rng.choice([0, 1, 2, 5, 0.5, 1e-3, "none", "auto", "vmap", True])
         elif kind == 2:
             network = tables.setdefault("network", {})

@@ -522,6 +522,12 @@ def test_bad_directories(tmp_path):
     assert f"cannot read or write {tmp_path / 'idx' / IMAGES} (Is a directory)" in complaint("mnist", tmp_path / "idx")
 
 
+@pytest.mark.parametrize("load", [data.load, lambda _, path: data.load_recordings("nmnist", path, 15)])
+def test_a_home_that_is_none(load):
+    with pytest.raises(InputError, match="~nobody-of-this-name/mnist: .*; write out the whole path"):
+        load("mnist", Path("~nobody-of-this-name/mnist"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_forbidden(tmp_path):
     directory = write_idx(tmp_path / "idx", synthetic())
