@@ -22,14 +22,12 @@ from jsnn import config
 from jsnn.errors import InputError
 
 
-def only(tables: dict, cell: str) -> dict:
-    """The tables of a study of which one cell is left."""
+def names_of(cell: str) -> list[str]:
+    """Encoder, neuron and rule of `--cell`."""
     names = [name.strip() for name in cell.split(" x ")]
     if len(names) != 3:
         raise InputError(f"--cell {cell}: it should be 'ENCODER x NEURON x RULE'")
-    axes = dict(zip(config.AXES, names, strict=True))
-    left = tables | {"matrix": {axis: [name] for axis, name in axes.items()}}
-    return left | {axis: {k: v for k, v in tables.get(axis, {}).items() if k == name} for axis, name in axes.items()}
+    return names
 
 
 def main() -> None:
@@ -44,7 +42,7 @@ def main() -> None:
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
-        cfg = config.parse(only(cfg.tables, arguments.cell))
+        cfg = search.of_cell(cfg, *names_of(arguments.cell))
     search.search_of(cfg)
     grid.use_cores(cores())
     start_devices()

@@ -127,6 +127,8 @@ class Config:
 
 
 NAME = re.compile(r"\w[\w.+-]{0,59}")  # of a study (a directory) and of its components
+DEEPEST = 16  # levels of tables and lists
+LARGEST_FILE = 10**6  # bytes of a config
 AXES = ("encoder", "neuron", "rule")
 SHOWN = ("seed", "dt", "n_steps", "rest", "again", "augmentation", "batch_size")  # of [run]: what a trial is shown
 PLASTIC = ("test_passes", "readout", "engine")  # of [run]: for local plasticity alone
@@ -143,8 +145,28 @@ def unknown(what: str, name: object, known: Iterable[str], where: str) -> InputE
 
 def shown(value: Any) -> str:
     """A value in an error, or the beginning of a long one."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        text = hex(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def plain(tables: Mapping[str, Any]) -> None:
+    """Raises InputError for tables that no study has: nested without end, or with integers that nothing can hold."""
+    level, depth = [("", tables)], 0
+    while level:
+        if depth > DEEPEST:
+            raise InputError(f"{shown(level[0][0])[1:-1]}: tables and lists should be nested at most {DEEPEST} deep")
+        below = []
+        for path, value in level:
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise InputError(f"{path} = {shown(value)}: it should be a valid number, of at most 64 bits")
+            if isinstance(value, Mapping):
+                below += [(f"{path}.{key}".lstrip("."), item) for key, item in value.items()]
+            elif isinstance(value, list):
+                below += [(path, item) for item in value]
+        level, depth = below, depth + 1
 
 
 def check(value: Any, annotation: Any, where: str) -> Any:
@@ -260,14 +282,26 @@ def swept(trial: Any, path: str, value: Any, where: str = "sweep") -> Any:
     return changed
 
 
+def named(tables: Mapping[str, Any], axis: str, chosen: Iterable[str]) -> set[str]:
+    """What may be named for an axis, chosen or not: entries of the registry, and own tables with a kind."""
+    own = table_of(tables.get(axis, {}), axis)
+    return {
+        *chosen,
+        *REGISTRIES[axis],
+        *(name for name in own if isinstance(own[name], Mapping) and "kind" in own[name]),
+    }
+
+
 def points_of(tables: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[set[str], dict[str, Any]]]:
     """The [[cell]] tables: of which components a cell is made that each is for (an axis that it leaves out may have
-    any), and numbers of such a cell, by path.
+    any), and numbers of such a cell, by path. They may be for components that are not chosen.
     """
     points = []
     for i, table in enumerate(check(tables.get("cell", []), list[dict[str, Any]], "cell"), 1):
         for axis in AXES:
             if axis in table and table[axis] not in names[axis]:
+                if isinstance(table[axis], str) and table[axis] in named(tables, axis, names[axis]):
+                    continue
                 raise unknown(axis, table[axis], names[axis], f"cell {i}: {axis}")
         numbers = {path: value for path, value in flatten(table).items() if path not in AXES}
         points.append(({f"{axis}.{table[axis]}" for axis in AXES if axis in table}, numbers))
@@ -287,8 +321,9 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
             raise InputError(f"matrix.{registry} = {names}: it should list one or more names, each once")
         parts = table_of(tables.get(registry, {}), registry)
         for name in parts:
-            if name not in names:
-                raise unknown(registry, name, names, f"[{registry}.{name}] is not in matrix.{registry}")
+            if name not in (known := named(tables, registry, names)):
+                raise unknown(registry, name, known, f"[{registry}.{name}] is not in matrix.{registry}")
+            component(tables, registry, name)  # what is not chosen should make sense, too
         axes.append([(name, component(tables, registry, name)) for name in names])
     sweep = flatten(table_of(tables.get("sweep", {}), "sweep"))
     if not sweep and "sweep" in tables:
@@ -319,16 +354,20 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def published_of(tables: Mapping[str, Any], entries: Iterable[Entry]) -> dict[tuple[str, str, str], float]:
+def published_of(tables: Mapping[str, Any], entries: Sequence[Entry]) -> dict[tuple[str, str, str], float]:
     """The accuracies in [published]: encoder.neuron.rule = accuracy for cells of the matrix, and ann = accuracy."""
     flat = flatten(table_of(tables.get("published", {}), "published"))
     names = {f"{e.encoder}.{e.neuron}.{e.rule}": (e.encoder, e.neuron, e.rule) for e in entries}
     names["ann"] = ("none", "relu", "backprop")
+    chosen = {axis: {getattr(e, axis) for e in entries} for axis in AXES}
+    others = {".".join(cell) for cell in itertools.product(*(named(tables, axis, chosen[axis]) for axis in AXES))}
     published = {}
-    for path, accuracy in flat.items():
-        if path not in names:
+    for path, value in flat.items():
+        if path not in names and path not in others:
             raise unknown("cell", path, names, "published")
-        published[names[path]] = check(accuracy, Probability, f"published.{path}")
+        accuracy = check(value, Probability, f"published.{path}")
+        if path in names:
+            published[names[path]] = accuracy
     return published
 
 
@@ -349,9 +388,10 @@ def set_path(tables: dict[str, Any], assignment: str) -> None:
     if not equals or not path:
         raise InputError(f"--set {assignment}: it should be dotted.path=value")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
-        value = text
+        given = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        given = {}
+    value = given["value"] if given.keys() == {"value"} else text
     *parents, last = path.strip().split(".")
     for key in parents:
         tables = tables.setdefault(key, {})
@@ -362,6 +402,7 @@ def set_path(tables: dict[str, Any], assignment: str) -> None:
 
 def parse(tables: dict[str, Any]) -> Config:
     """Check a study's tables and build its trials. Raises InputError."""
+    plain(tables)
     for key in tables:
         if key not in TABLES:
             raise unknown("table", key, TABLES, "config")
@@ -398,9 +439,17 @@ def largest_batch(entries: Iterable[Entry]) -> int:
 def load(path: Path, assignments: Sequence[str] = ()) -> Config:
     """Read a study from a TOML file, with `--set` assignments over it. Raises InputError."""
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        with open(path, "rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        if len(content) > LARGEST_FILE:
+            raise InputError(f"{path}: it should be a study, in a file of at most {LARGEST_FILE} bytes")
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:2]:
+            raise InputError(f"{path}: it is UTF-16 or UTF-32; it should be UTF-8: save it as that")
+        tables = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"cannot read the config {path}: {error.strerror}; known studies are in configs/") from None
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, deep nesting
         raise InputError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
     for assignment in assignments:

@@ -14,7 +14,7 @@ from jax import Array
 
 from jsnn.pytree import node
 
-N_CLASSES = 10
+N_CLASSES = 10  # the most that read-outs tell apart; of data with fewer, the others are never answered
 READOUTS = ("all_activity", "proportion_weighting", "naive_bayes", "linear")
 UNHEARD = 1e-3  # spikes a presentation: what a neuron is taken to answer to a class to which it never did
 
@@ -70,12 +70,13 @@ def proportion_weighting(assignment: Assignment, counts: Array) -> Array:
     return _answer(counts @ (member * share.T) / jnp.maximum(jnp.sum(member, axis=0), 1))
 
 
-def naive_bayes(assignment: Assignment, counts: Array) -> Array:
+def naive_bayes(assignment: Assignment, counts: Array, among: Array | bool = True) -> Array:
     """The class under which the counts are most likely, were they independent Poisson numbers with the mean responses
-    to that class: argmax_c sum_j (n_j log r_cj - r_cj). Neurons need no label of their own.
+    to that class: argmax_c sum_j (n_j log r_cj - r_cj), of the classes in `among` bool[n_classes]. Neurons need no
+    label of their own.
     """
     rate = assignment.response + UNHEARD
-    score = counts @ jnp.log(rate).T - jnp.sum(rate, axis=1)
+    score = jnp.where(among, counts @ jnp.log(rate).T - jnp.sum(rate, axis=1), -jnp.inf)
     heard = counts @ (assignment.label >= 0) > 0
     return jnp.where(heard, jnp.argmax(score, axis=1), -1).astype(jnp.int32)
 
@@ -126,10 +127,13 @@ def fit_linear(
 
 def predict(name: str, counts: Array, labels: Array, test_counts: Array) -> Array:
     """Predictions int32[n_test] of one of `READOUTS`, fitted on training responses `counts` with `labels`."""
+    among = jnp.zeros(N_CLASSES, bool).at[labels].set(True)  # of others nothing is known, and none is answered
     if name == "linear":
-        answers = jnp.argmax(fit_linear(counts, labels).logits(test_counts), axis=1)
-        return jnp.where(jnp.sum(test_counts, axis=1) > 0, answers, -1).astype(jnp.int32)
-    votes = {"all_activity": all_activity, "proportion_weighting": proportion_weighting, "naive_bayes": naive_bayes}
+        logits = jnp.where(among, fit_linear(counts, labels).logits(test_counts), -jnp.inf)
+        return jnp.where(jnp.sum(test_counts, axis=1) > 0, jnp.argmax(logits, axis=1), -1).astype(jnp.int32)
+    votes = {"all_activity": all_activity, "proportion_weighting": proportion_weighting}
+    if name == "naive_bayes":
+        return naive_bayes(assign(counts, labels), test_counts, among)
     return votes[name](assign(counts, labels), test_counts)
 
 

@@ -73,6 +73,11 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     for lane in study.plan([entry.trial for entry in plastic]):
         for cell in lane.cells:
             study.ways(cell, cfg.run.engine, cfg.run.grid)
+    if data.n_classes > readout.N_CLASSES:
+        raise InputError(
+            f"{data.name} has {data.n_classes} classes, labels up to {data.n_classes - 1}: read-outs tell at most "
+            f"{readout.N_CLASSES} apart, labels should be 0 to {readout.N_CLASSES - 1}"
+        )
     for entry in cfg.entries:
         trial = entry.trial
         if isinstance(trial, Trial) and trial.network.n_input != n_bytes:
@@ -128,6 +133,14 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
             raise InputError(
                 f"{what}: it needs {need / 1e9:.3g} GB and should fit into the {memory / 1e9:.3g} GB there are"
             )
+
+
+def too_dark(data: Dataset, schedule: Schedule) -> str | None:
+    """What to say of images that no network will see, or None."""
+    brightest = int(data.train_images[: schedule.n_train].max())
+    if brightest > 1:
+        return None
+    return f"{data.name}: no pixel is brighter than {brightest} of 255; were the images divided by 255 before?"
 
 
 def fingerprint(data: Dataset, schedule: Schedule) -> str:
@@ -302,6 +315,8 @@ def only_writer(out: Path, warn: Callable[[str], None]) -> Iterator[Callable[[],
 def _run(job: Job, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """Lane by lane: train what is not trained, append what is not written, tell of all."""
     cfg, out, observer, schedule = job.cfg, job.out, job.observer, job.schedule
+    if dark := too_dark(job.data, schedule):
+        observer.warn(dark)
     from_first(lambda: [files.sweep(place) for place in (out, out / "figures")] and None)
     path = out / "results.jsonl"
 

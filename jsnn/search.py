@@ -60,6 +60,24 @@ def has(entry: Entry, path: str, value: float) -> bool:
     return jax.tree.structure(changed) == jax.tree.structure(entry.trial)
 
 
+def of_cell(cfg: Config, encoder: str, neuron: str, rule: str) -> Config:
+    """The search of one cell of a study: of the ranges, those of numbers that it has. Raises InputError, also for what
+    is wrong with the search of the whole study.
+    """
+    search, names = search_of(cfg), {"encoder": encoder, "neuron": neuron, "rule": rule}
+    known = {f"{e.encoder} x {e.neuron} x {e.rule}": e for e in cfg.entries}
+    name = f"{encoder} x {neuron} x {rule}"
+    if name not in known:
+        raise config.unknown("cell", name, known, cfg.study)
+    ranges = {path: list(ends) for path, ends in search.ranges.items() if has(known[name], path, ends[0])}
+    if not ranges:
+        raise InputError(f"{cfg.study}: {name} has none of the numbers in search.ranges: {', '.join(search.ranges)}")
+    tables = {key: value for key, value in cfg.tables.items() if key != "published"}
+    parts = {axis: {k: v for k, v in tables.get(axis, {}).items() if k == names[axis]} for axis in AXES}
+    matrix = {"matrix": {axis: [names[axis]] for axis in AXES}}
+    return config.parse(tables | parts | matrix | {"search": tables["search"] | {"ranges": ranges}})
+
+
 def point_of(entry: Entry, numbers: dict[str, Any]) -> Point:
     """The [[cell]] table that gives a cell these numbers."""
     return {axis: getattr(entry, axis) for axis in AXES} | numbers

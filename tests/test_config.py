@@ -447,3 +447,105 @@ def test_good_names(name):
 def test_bad_names(name):
     with pytest.raises(InputError, match="study = .*name of"):
         config.name_of(name, "study")
+
+
+# --- files, and what is not chosen
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_ends_of_lines_change_nothing(tmp_path, encoding, newline):
+    path = tmp_path / "x.toml"
+    path.write_bytes(f'study = "störung"{newline}run.seed = 1{newline}'.encode(encoding))
+    cfg = config.load(path)
+    assert (cfg.study, cfg.run.seed, cfg.tables) == ("störung", 1, {"study": "störung", "run": {"seed": 1}})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_named(tmp_path, encoding):
+    path = tmp_path / "x.toml"
+    path.write_bytes('study = "x"'.encode(encoding))
+    if encoding == "utf-16-le":  # no mark, but a 0 after each letter
+        assert path.read_bytes()[1] == 0
+    with pytest.raises(InputError, match=r"x.toml: it is UTF-16 or UTF-32; it should be UTF-8"):
+        config.load(path)
+
+
+def test_a_file_without_end_is_no_config():
+    with pytest.raises(InputError, match="/dev/zero: it should be a study, in a file of at most 1000000 bytes"):
+        config.load(Path("/dev/zero"))
+
+
+def refused(toml: str, *assignments: str) -> str:
+    """The one line that a study is refused with."""
+    with pytest.raises(InputError) as caught:
+        parsed(toml, *assignments)
+    text = str(caught.value)
+    assert "\n" not in text and len(text) < 400
+    return text
+
+
+def test_huge_integers_and_endless_nesting_are_refused():
+    assert "data.n_train = 0x" in refused(f"data.n_train = 0x{'f' * 5000}")
+    assert "sweep.run.seed = 9223372036854775808: " in refused(f"sweep.run.seed = [1, {2**63}]")
+    assert "nested at most 16 deep" in refused(f"{'a.' * 3000}b = 1")
+    assert "nested at most 16 deep" in refused(f"sweep.run.seed = {'[' * 50}1{']' * 50}")
+
+
+def test_set_takes_one_value():
+    tables = {}
+    config.set_path(tables, "study=1\nrun.seed = 5")
+    config.set_path(tables, f"other={'[' * 10_000}")
+    assert tables == {"study": "1\nrun.seed = 5", "other": "[" * 10_000}
+
+
+NOT_CHOSEN = """
+    matrix = { encoder = ["poisson", "mine", "bernoulli"] }
+    encoder = { mine = { kind = "poisson", intensity = 5.0 }, bernoulli = { max_probability = 0.5 } }
+    [published.mine]
+    adaptive_lif = { stdp = 0.5 }
+    [published.poisson]
+    adaptive_lif = { stdp = 0.25 }
+    [[cell]]
+    encoder = "mine"
+    "rule.eta_post" = 0.5
+    [[cell]]
+    encoder = "bernoulli"
+    "rule.eta_post" = 0.25
+"""
+
+
+def test_what_is_said_of_components_that_are_not_chosen_is_left_aside():
+    assert len(parsed(NOT_CHOSEN).entries) == 3 == len(parsed(NOT_CHOSEN, "study=y").entries)
+    cfg = parsed(NOT_CHOSEN, 'matrix.encoder=["poisson"]')
+    (entry,) = cfg.entries
+    assert entry.trial == only() and cfg.published == {("poisson", "adaptive_lif", "stdp"): 0.25}
+    assert config.parse(cfg.tables).entries == cfg.entries, "as --resume reads it"
+    for path in CONFIGS:
+        for axis in config.AXES:
+            for name in {getattr(e, axis) for e in config.load(path).entries}:
+                entries = config.load(path, [f'matrix.{axis}=["{name}"]']).entries
+                assert {getattr(e, axis) for e in entries} == {name}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("encoder.mien.intensity=3.0", "[encoder.mien] is not in matrix.encoder: unknown encoder 'mien'; do you mean"),
+        ("encoder.mine.intensty=3.0", "encoder.mine: unknown key 'intensty'; do you mean 'intensity'?"),
+        ("encoder.bernoulli.max_probability=3.0", "encoder.bernoulli.max_probability = 3.0"),
+        ("encoder.rank_order=3", "encoder.rank_order = 3: it should be a table"),
+        ("published.poison.adaptive_lif.stdp=0.5", "published: unknown cell 'poison.adaptive_lif.stdp'"),
+        ("published.mine.adaptive_lif.stdp=2", "published.mine.adaptive_lif.stdp = 2"),
+    ],
+)
+def test_but_it_should_make_sense(assignment, said):
+    assert said in refused(NOT_CHOSEN, 'matrix.encoder=["poisson"]', assignment)
+
+
+def test_weights_begin_within_their_bounds():
+    raw = "network.norm_at_start = false\n"
+    bounds = "it should be from rule.w_min = 0.0 to rule.w_max = 1.0"
+    assert f"network.w_init = 2.0: {bounds}" in refused(f"{raw}network.w_init = 2.0")
+    assert "rule.w_min = 0.5" in refused(f"{raw}rule.stdp.w_min = 0.5")
+    assert only(f"{raw}network.w_init = 2.0\nrule.stdp.w_max = inf").network.w_init == 2.0

@@ -1,6 +1,8 @@
 """N-MNIST's files: bytes to events to frames, what is said of files that are none, and the real recordings."""
 
+import math
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import jax
@@ -96,6 +98,9 @@ def test_overflow_moves_all_that_comes_later(tmp_path):
         (five_bytes(1, 239, 1, 1), "an event at x = 1, y = 239 (event 0)"),
         (five_bytes(1, 1, 1, 5000) + five_bytes(1, 1, 1, 3), "goes back in time from 5000 to 3 us (event 1)"),
         (b"\x00\x00\x08\x03" + bytes(range(100)) + b"x", "is it a file of another kind?"),
+        (five_bytes(0, 240, 0, 0) * 7, "holds no event"),
+        (five_bytes(0, 240, 0, 0) * 262_143 + five_bytes(1, 1, 1, 8192), "an event at 2147483648 us"),
+        (five_bytes(1, 1, 1, 1) * 1_000_001, "has 5000005 bytes: it should have at most 5000000"),
     ],
 )
 def test_bad_files(content, expected, tmp_path):
@@ -103,6 +108,25 @@ def test_bad_files(content, expected, tmp_path):
     path.write_bytes(content)
     text = complaint(nmnist.read_events, path)
     assert text.startswith(str(path)) and expected in text
+
+
+def test_the_latest_time_that_is_kept(tmp_path):
+    path = tmp_path / "00001.bin"
+    path.write_bytes(five_bytes(0, 240, 0, 0) * 262_143 + five_bytes(1, 1, 1, 8191))
+    assert nmnist.read_events(path).time_us.tolist() == [2**31 - 1]
+
+
+def test_files_without_end_are_refused(tmp_path):
+    pipe, device, loop = (tmp_path / name for name in ("pipe", "device", "loop"))
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    loop.symlink_to(loop)
+    assert "a pipe, a device" in complaint(nmnist.read_events, pipe)
+    assert "a pipe, a device" in complaint(nmnist.read_events, device)
+    assert "symbolic links" in complaint(nmnist.read_events, loop)
+    with open(tmp_path / "sparse", "wb") as file:
+        file.truncate(40_000_000_000)
+    assert "has 40000000000 bytes" in complaint(nmnist.read_events, tmp_path / "sparse")
 
 
 def test_files_that_cannot_be_read(tmp_path):
@@ -134,6 +158,24 @@ def test_a_bin_ends_before_the_next_begins():
     assert counts[[0, 1, 29], 0, 0, 0].tolist() == [2, 1, 1] and counts.sum() == 4
 
 
+@pytest.mark.parametrize("duration_ms", [300.0, 300, 0.1, 33.333, np.float32(0.1), 1e-3])
+def test_an_event_on_a_border_is_of_the_later_bin(duration_ms):
+    """Whatever the number of bins: times in floating point put 25 of 399 numbers of bins wrong."""
+    width = Fraction(str(duration_ms)) * 1000
+    for n_steps in range(1, 400):
+        first = [math.ceil(b * width / n_steps) for b in range(n_steps)]
+        at = np.unique([t for t in first if t < width]).astype(np.int32)
+        zero = np.zeros(len(at), np.uint8)
+        frames = bin_events(Events(zero, zero, zero.astype(bool), at), n_steps, duration_ms)
+        bins = np.flatnonzero(frames[:, 0, 0, 0]).tolist()
+        assert bins == [int(t) * n_steps * width.denominator // width.numerator for t in at]
+
+
+def test_times_are_from_zero():
+    zero = np.zeros(1, np.uint8)
+    assert "at -1 us" in complaint(bin_events, Events(zero, zero, zero.astype(bool), np.int32([-1])), 3)
+
+
 def test_recording_without_events():
     none = some_events(0)
     assert count_events(none, 3).shape == (3, 34, 34, 2) and not bin_events(none, 3).any()
@@ -142,6 +184,8 @@ def test_recording_without_events():
 def test_bad_bins():
     assert "n_steps = 0" in complaint(bin_events, some_events(), 0)
     assert "duration_ms = 0.0" in complaint(count_events, some_events(), 5, 0.0)
+    assert "duration_ms = inf" in complaint(count_events, some_events(), 5, float("inf"))
+    assert "n_steps = 1000000000: the frames" in complaint(count_events, some_events(), 10**9)
     assert "duration_ms = nan" in complaint(count_events, some_events(), 5, float("nan"))
 
 
@@ -188,6 +232,9 @@ def test_bad_directories(tmp_path):
     stray = directory / "Train" / "0" / "first.bin"
     stray.write_bytes(b"")
     assert f"{stray}: its name should be a number from 1" in complaint(nmnist.load, directory, 5)
+    for name in ("99999999999", "9" * 200, "0", "-1", "1.5", "1e3", "\u0661", "\u00b2", "1 "):
+        stray = stray.rename(stray.with_name(f"{name}.bin"))
+        assert f"{stray}: its name should be a number from 1" in complaint(nmnist.load, directory, 5)
     stray.rename(directory / "Train" / "0" / "1.bin")
     assert "have the same number" in complaint(nmnist.load, directory, 5)
 

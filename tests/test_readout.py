@@ -241,3 +241,14 @@ def test_confusion():
         for j in range(10):
             assert matrix[i, j] == np.sum((labels == i) & (predictions == j))
     assert matrix.trace() == np.sum(labels == predictions)
+
+
+@pytest.mark.parametrize("name", readout.READOUTS)
+def test_classes_that_were_never_shown_are_not_answered(name):
+    """Two of ten classes, and many spikes: to the others, of which nothing is known, few spikes would seem likely."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    counts = np.where(labels[:, None] == np.arange(30) % 2, 9.0, 3.0) + rng.random((40, 30))
+    few = np.zeros((8, 30))
+    few[np.arange(8), np.arange(8)] = 1.0
+    assert set(np.asarray(predict(name, counts, labels, few)).tolist()) <= {0, 1}

@@ -143,3 +143,24 @@ def test_it_goes_on_after_a_rung(tuned, dataset, tmp_path):
 def test_what_cannot_be_searched(changes, message):
     with pytest.raises(InputError, match=message):
         search.search_of(study(**changes))
+
+
+def test_a_cell_takes_the_ranges_of_numbers_that_it_has():
+    whole = study(published={"poisson": {"lif": {"stdp": 0.5}}})
+    lif = search.of_cell(whole, "poisson", "lif", "stdp")
+    assert [(e.encoder, e.neuron, e.rule) for e in lif.entries] == [("poisson", "lif", "stdp")]
+    assert search.search_of(lif).ranges == {"rule.eta_post": [1e-3, 1e-1]}
+    adaptive = search.of_cell(whole, "poisson", "adaptive_lif", "stdp")
+    assert search.search_of(adaptive).ranges == search.search_of(whole).ranges
+    assert adaptive.entries == whole.entries[1:]
+
+
+def test_a_cell_that_cannot_be_searched():
+    theta = ranges(ranges={"neuron.adaptation.theta_plus": [0.05, 1.0]})
+    with pytest.raises(InputError, match="poisson x lif x stdp has none of the numbers in search.ranges: neuron.adapt"):
+        search.of_cell(study(**theta), "poisson", "lif", "stdp")
+    with pytest.raises(InputError, match="unknown cell 'poisson x fil x stdp'; do you mean 'poisson x lif x stdp'"):
+        search.of_cell(study(), "poisson", "fil", "stdp")
+    nowhere = ranges(ranges={"neuron.delta": [0.05, 1.0], "rule.eta_post": [1e-3, 1e-1]})
+    with pytest.raises(InputError, match="search.ranges.neuron.delta: no cell has this number"):
+        search.of_cell(study(**nowhere), "poisson", "lif", "stdp")

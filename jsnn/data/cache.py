@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from jsnn import files
+from jsnn.data import reading
 from jsnn.data.dataset import Dataset
 from jsnn.errors import InputError
 
@@ -62,7 +63,7 @@ def digest(paths: Iterable[Path]) -> str:
     """A hash of the contents of files, in the order given: 32 hexadecimal digits. Raises OSError."""
     total = hashlib.sha256()
     for path in paths:
-        with open(path, "rb") as file:
+        with reading.opened(path) as file:
             total.update(hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()[:32]
 

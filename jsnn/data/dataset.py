@@ -1,25 +1,55 @@
-"""What a data set is once it is in memory."""
+"""What a data set is once it is in memory, and the one place where arrays become one."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
 from jsnn.errors import InputError
 
 SPLITS = {"test": "test images", "validation": "held-out training images"}  # what a network is evaluated on
+MOST_CLASSES = 2**16  # a larger label is a mistake
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels of one data set, in the order in which they were published."""
+    """Images and labels of one data set, in the order in which they were published.
+
+    Images may come in any shape [n, ...], as uint8 or as floats from 0 to 1, which are rounded to 255ths; labels as
+    integers from 0. They are kept as the fields say. Raises InputError for anything else.
+    """
 
     name: str
-    train_images: np.ndarray  # uint8 [n_train, 784], row by row, 0 is background
+    train_images: np.ndarray  # uint8 [n_train, n_pixels], row by row, 0 is background
     train_labels: np.ndarray  # int32 [n_train], 0 to n_classes - 1
-    test_images: np.ndarray  # uint8 [n_test, 784]
+    test_images: np.ndarray  # uint8 [n_test, n_pixels]
     test_labels: np.ndarray  # int32 [n_test]
-    n_classes: int = 10
+    n_classes: int = 0  # 0: one more than the largest label
     n_held_out: int = 0  # training images, the last ones, that stand in the place of the test images
+
+    def __post_init__(self) -> None:
+        """Check and convert the arrays."""
+        made: dict[str, Any] = {}
+        for split in ("train", "test"):
+            images = _images(getattr(self, f"{split}_images"), f"{self.name}: {split}_images")
+            labels = _labels(getattr(self, f"{split}_labels"), f"{self.name}: {split}_labels")
+            if len(images) != len(labels):
+                raise InputError(
+                    f"{self.name}: {len(images)} {split}_images but {len(labels)} {split}_labels: "
+                    "there should be one label for each image"
+                )
+            made |= {f"{split}_images": images, f"{split}_labels": labels}
+        train, test = made["train_images"].shape[1], made["test_images"].shape[1]
+        if train != test:
+            raise InputError(f"{self.name}: train_images of {train} and test_images of {test} pixels: as many, please")
+        largest = max(int(made["train_labels"].max()), int(made["test_labels"].max()))
+        n_classes = self.n_classes or largest + 1
+        if largest >= n_classes:
+            raise InputError(f"{self.name}: the label {largest}: labels should be 0 to {n_classes - 1}")
+        if n_classes < 2:
+            raise InputError(f"{self.name}: all labels are 0: there should be at least 2 classes")
+        for field, value in (made | {"n_classes": n_classes}).items():
+            object.__setattr__(self, field, value)
 
     @property
     def split(self) -> str:
@@ -62,3 +92,44 @@ class Dataset:
             test_images=self.test_images[:n_test],
             test_labels=self.test_labels[:n_test],
         )
+
+
+def _array(values: Any, what: str) -> np.ndarray:
+    """A plain array of at least one entry."""
+    if np.ma.isMaskedArray(values):
+        raise InputError(f"{what} is a masked array: it should be a plain one, as a network sees what is masked, too")
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # of lists of different lengths
+        raise InputError(f"{what} is no array ({' '.join(str(error).split())})") from None
+    if not array.ndim or not array.size:
+        raise InputError(f"{what} is {array.dtype}{list(array.shape)}: there should be at least one")
+    return array
+
+
+def _images(values: Any, what: str) -> np.ndarray:
+    """Images as uint8 [n, n_pixels]."""
+    array = _array(values, what)
+    wanted = "images should be uint8, or floats from 0 to 1, [n, ...]"
+    if array.ndim < 2:
+        raise InputError(f"{what} is {array.dtype}{list(array.shape)}: {wanted}")
+    if np.issubdtype(array.dtype, np.floating):
+        low, high = float(array.min()), float(array.max())  # NaN, if there is one
+        if not 0.0 <= low <= high <= 1.0:
+            raise InputError(f"{what} is {array.dtype} from {low:g} to {high:g}: {wanted}")
+        array = np.rint(255.0 * array.astype(np.float32)).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise InputError(f"{what} is {array.dtype}: {wanted}")
+    return np.ascontiguousarray(array).reshape(len(array), -1)
+
+
+def _labels(values: Any, what: str) -> np.ndarray:
+    """Labels as int32 [n]."""
+    array = _array(values, what)
+    wanted = "labels should be integers from 0, [n]"
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InputError(f"{what} is {array.dtype}{list(array.shape)}: {wanted}")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= MOST_CLASSES:
+        raise InputError(f"{what} is from {low} to {high}: {wanted}")
+    return np.ascontiguousarray(array, np.int32)

@@ -31,7 +31,7 @@ def fetch(name: str) -> Path:
     if not missing:
         return directory
     _log.info("downloading %s, once, to %s", name, directory)
-    with prepared.quiet(), _impatient():
+    with prepared.quiet(), _impatient(), _silent("urllib3"):
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
         from tensorflow_datasets.core.download.util import DownloadError
@@ -54,6 +54,18 @@ def fetch(name: str) -> Path:
         with files.replacing(directory / file) as target, path.open("rb") as source:
             shutil.copyfileobj(source, target)
     return directory
+
+
+@contextlib.contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Keep off the screen what a library logs of each attempt; what comes of them is said in one line."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,10 @@ Frames are kept as packed bits, one for each bin, pixel and polarity: a recordin
 """
 
 import dataclasses
+import functools
+import math
+import os
+from fractions import Fraction
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +23,7 @@ from jsnn.errors import InputError
 SIDE = 34  # pixels, height and width of the sensor's window
 POLARITIES = 2  # 0: OFF, 1: ON
 DURATION_MS = 300.0  # of N-MNIST's three saccades; what comes later (0.4 % of the events, up to 315 ms) is left out
+LONGEST_MS = 2e6  # times in microseconds fit into 32 bits
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,17 +80,37 @@ def bin_events(events: Events, n_steps: int, duration_ms: float = DURATION_MS) -
 def _places(events: Events, n_steps: int, duration_ms: float) -> tuple[np.ndarray, tuple[int, ...]]:
     """The position of each event within `duration_ms` in the flat frames, and the shape of the frames."""
     check_bins(n_steps, duration_ms)
-    step = np.floor(events.time_us * (n_steps / (1000 * duration_ms))).astype(np.int64)
+    step = np.searchsorted(edges_us(n_steps, duration_ms), events.time_us, side="right") - 1
+    if len(step) and step.min() < 0:
+        raise InputError(f"an event at {events.time_us.min()} us: times should be from 0")
     where = ((step * SIDE + events.y) * SIDE + events.x) * POLARITIES + events.polarity
     return where[step < n_steps], (n_steps, SIDE, SIDE, POLARITIES)
 
 
-def check_bins(n_steps: int, duration_ms: float) -> None:
-    """Raise InputError unless there are bins, and they last."""
+@functools.lru_cache(maxsize=16)
+def edges_us(n_steps: int, duration_ms: float) -> np.ndarray:
+    """Where the time bins begin, and the last one ends: int64 [n_steps + 1], the first whole microseconds in them.
+
+    Exact: `duration_ms` is the decimal number that it is written as, and an event on a border is of the later bin.
+    """
+    width = Fraction(str(duration_ms)) * 1000 / n_steps
+    return np.array([math.ceil(b * width) for b in range(n_steps + 1)], np.int64)
+
+
+def check_bins(n_steps: int, duration_ms: float, n_recordings: int = 1) -> None:
+    """Raise InputError unless there are bins, they last, and the frames of so many recordings fit into memory."""
     if n_steps < 1:
         raise InputError(f"n_steps = {n_steps}: a recording should be cut into at least 1 time bin")
-    if not 0 < duration_ms < np.inf:
+    if not 0 < duration_ms <= LONGEST_MS:
         raise InputError(f"duration_ms = {duration_ms}: it should be a positive time in milliseconds, 300 for N-MNIST")
+    pixels = SIDE * SIDE * POLARITIES
+    needed = n_steps * pixels * (n_recordings / 8 + 4 * min(n_recordings, 64))  # packed, and some as they are made
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise InputError(
+            f"n_steps = {n_steps}: the frames of {n_recordings} recordings take {needed / 1e9:.3g} GB and should fit "
+            f"into the {memory / 1e9:.3g} GB there are"
+        )
 
 
 def pack(frames: np.ndarray) -> np.ndarray:

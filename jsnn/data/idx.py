@@ -6,18 +6,19 @@ first.
 Source: Y. LeCun, C. Cortes, C. Burges, http://yann.lecun.com/exdb/mnist/, section "File formats".
 """
 
-import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from jsnn.data import reading
 from jsnn.data.dataset import Dataset
 from jsnn.errors import InputError
 
 SIDE = 28  # pixels, the height and the width of every image
 N_CLASSES = 10
+MOST = 1_000_000  # images or labels of one file, which take 0.8 GB then: no relative of MNIST has as many
+LARGEST = MOST * SIDE * SIDE + 16  # bytes of a file
 FILES = {  # array -> standard name
     "train_images": "train-images-idx3-ubyte",
     "train_labels": "train-labels-idx1-ubyte",
@@ -26,7 +27,6 @@ FILES = {  # array -> standard name
 }
 WANTED = "the four IDX files " + ", ".join(FILES.values()) + " (plain or .gz)"
 
-_GZIP = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _CONTENTS = {3: "images", 1: "labels"}  # by number of dimensions
 
@@ -36,7 +36,7 @@ def find(directory: Path) -> dict[str, Path]:
 
     The standard names are known with or without `.gz` and with `.` for the `-` before `idx`; of several
     spellings of one file, the plain and standard one wins. Raises InputError where the directory or a file is
-    missing.
+    missing, or a file is no regular one, or too large.
     """
     try:
         present = {path.name: path for path in directory.iterdir()}
@@ -51,6 +51,7 @@ def find(directory: Path) -> dict[str, Path]:
         if path is None:
             raise InputError(f"no {name} in {directory}: it should hold {WANTED}")
         found[array] = path
+        reading.check(path, LARGEST)
     return found
 
 
@@ -75,16 +76,13 @@ def read(name: str, paths: dict[str, Path]) -> Dataset:
 
 def _images(path: Path) -> np.ndarray:
     """The images of one IDX file, uint8 [n, 784]."""
-    images = _values(path, n_dimensions=3)
-    if images.shape[1:] != (SIDE, SIDE):
-        height, width = images.shape[1:]
-        raise InputError(f"{path} holds images of {height} x {width} pixels: they should be {SIDE} x {SIDE}")
+    images = _values(path, (SIDE, SIDE))
     return images.reshape(len(images), SIDE * SIDE)
 
 
 def _labels(path: Path) -> np.ndarray:
     """The labels of one IDX file, int32 [n]."""
-    labels = _values(path, n_dimensions=1)
+    labels = _values(path, ())
     wrong = np.flatnonzero(labels >= N_CLASSES)
     if wrong.size:
         raise InputError(
@@ -93,38 +91,50 @@ def _labels(path: Path) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-def _values(path: Path, n_dimensions: int) -> np.ndarray:
-    """The values of one IDX file of unsigned bytes, uint8, in the shape that its header declares."""
-    content = _content(path)
+def _values(path: Path, each: tuple[int, ...]) -> np.ndarray:
+    """The values of one IDX file of unsigned bytes, uint8 [n, *each]. The header is read first, and no more of the
+    content than it declares.
+    """
+    n_dimensions = 1 + len(each)
+    what, start = _CONTENTS[n_dimensions], 4 + 4 * n_dimensions
+
+    def size(header: bytes) -> int:
+        return math.prod(_shape(path, header, each))
+
+    header, content = reading.read_declared(path, start, size, LARGEST)
+    shape = _shape(path, header, each)
+    if len(content) != math.prod(shape):
+        declared = " x ".join(map(str, shape))
+        more = "there may be even more bytes; " if len(content) > math.prod(shape) else ""
+        raise InputError(
+            f"{path} holds {len(content)} bytes of {what}: its header declares {declared} = {math.prod(shape)}; "
+            f"{more}copy it again"
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _shape(path: Path, header: bytes, each: tuple[int, ...]) -> tuple[int, ...]:
+    """What the header of an IDX file of unsigned bytes declares: n, and then `each`. Raises InputError."""
+    n_dimensions = 1 + len(each)
     expected = bytes([0, 0, _UNSIGNED_BYTE, n_dimensions])
     what = _CONTENTS[n_dimensions]
-    if len(content) < 4 or content[:2] != expected[:2]:
-        start = content[:4].hex(" ") or "nothing"
+    if len(header) < 4 or header[:2] != expected[:2]:
+        start = header[:4].hex(" ") or "nothing"
         raise InputError(f"{path} is no IDX file: it begins with {start}, {what} should begin with {expected.hex(' ')}")
-    if content[2] != _UNSIGNED_BYTE:
-        raise InputError(f"{path} holds values of IDX type 0x{content[2]:02x}: {what} should be unsigned bytes, 0x08")
-    if content[3] != n_dimensions:
-        held = _CONTENTS.get(content[3], f"an array of {content[3]} dimensions")
+    if header[2] != _UNSIGNED_BYTE:
+        raise InputError(f"{path} holds values of IDX type 0x{header[2]:02x}: {what} should be unsigned bytes, 0x08")
+    if header[3] != n_dimensions:
+        held = _CONTENTS.get(header[3], f"an array of {header[3]} dimensions")
         raise InputError(f"{path} holds {held} where {what} are expected: are the files mislabelled?")
     start = 4 + 4 * n_dimensions
-    if len(content) < start:
+    if len(header) < start:
         raise InputError(f"{path} ends within its header: it should be longer than {start} bytes; copy it again")
-    shape = tuple(int(length) for length in np.frombuffer(content, ">u4", n_dimensions, offset=4))
-    if shape[0] == 0:
+    n, *rest = (int(length) for length in np.frombuffer(header, ">u4", n_dimensions, offset=4))
+    if n == 0:
         raise InputError(f"{path} is empty: it declares 0 {what}, there should be at least one")
-    if len(content) - start != math.prod(shape):
-        declared = " x ".join(map(str, shape))
-        raise InputError(
-            f"{path} holds {len(content) - start} bytes of {what}: its header declares {declared} = "
-            f"{math.prod(shape)}; copy it again"
-        )
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _content(path: Path) -> bytes:
-    """The bytes of a file, uncompressed where its first bytes say gzip (whatever its name says)."""
-    try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if content[:2] == _GZIP else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"cannot read {path} ({error}): it should be a complete IDX file, plain or gzip") from None
+    if n > MOST:
+        raise InputError(f"{path} declares {n} {what}: there should be at most {MOST}; is it a file of another kind?")
+    if tuple(rest) != each:
+        pixels, wanted = (" x ".join(map(str, x)) for x in (rest, each))
+        raise InputError(f"{path} holds images of {pixels} pixels: they should be {wanted}")
+    return n, *each

@@ -8,14 +8,18 @@ Source: G. Orchard, A. Jayawant, G. K. Cohen, N. Thakor, "Converting static imag
 datasets using saccades", Front. Neurosci. 9:437 (2015), doi:10.3389/fnins.2015.00437; data under CC BY-SA 4.0.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 
+from jsnn.data import reading
 from jsnn.data.events import DURATION_MS, SIDE, EventDataset, Events, bin_events, check_bins, pack
 from jsnn.errors import InputError
 
 N_CLASSES = 10
+MOST_EVENTS = 1_000_000  # of a recording: 100 times what N-MNIST's have
+MOST_US = 2**31 - 1  # times are kept in 32 bits
 SPLITS = ("Train", "Test")
 WANTED = "Train/<digit>/<number>.bin and Test/<digit>/<number>.bin, digits 0 to 9, as N-MNIST's two archives unpack"
 
@@ -27,12 +31,7 @@ _LONGEST_STEP_BACK_US = 1000  # real times do not go back (none of 4.5 million);
 
 def read_events(path: Path) -> Events:
     """The events of one recording. Raises InputError where the file is unreadable, cut short or no N-MNIST file."""
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(
-            f"cannot read {path} ({error.strerror}): it should be a recording of N-MNIST, {_EVENT_BYTES} bytes an event"
-        ) from None
+    content = np.frombuffer(reading.read(path, _EVENT_BYTES * MOST_EVENTS), np.uint8)
     if not len(content):
         raise InputError(f"{path} is empty: a recording of N-MNIST holds thousands of events; copy it again")
     if spare := len(content) % _EVENT_BYTES:
@@ -41,11 +40,15 @@ def read_events(path: Path) -> Events:
             "it has been cut short, or is no recording of N-MNIST; copy it again"
         )
     x, y, high, middle, low = content.reshape(-1, _EVENT_BYTES).T
-    time_us = ((high & 0x7F).astype(np.int32) << 16) | (middle.astype(np.int32) << 8) | low
+    time_us = ((high & 0x7F).astype(np.int64) << 16) | (middle.astype(np.int64) << 8) | low
     overflow = y == _OVERFLOW
     if overflow.any():
-        time_us += _OVERFLOW_US * np.cumsum(overflow, dtype=np.int32)
+        time_us += _OVERFLOW_US * np.cumsum(overflow)
         x, y, high, time_us = x[~overflow], y[~overflow], high[~overflow], time_us[~overflow]
+    if not len(x):
+        raise InputError(
+            f"{path} holds no event, but that the clock has run over: a recording of N-MNIST has thousands"
+        )
     outside = np.flatnonzero((x >= SIDE) | (y >= SIDE))
     if outside.size:
         first = outside[0]
@@ -60,7 +63,12 @@ def read_events(path: Path) -> Events:
             f"{path} goes back in time from {time_us[first]} to {time_us[first + 1]} us (event {first + 1}): "
             "the events of N-MNIST are in order; is it a file of another kind?"
         )
-    return Events(x=x, y=y, polarity=high >= 0x80, time_us=time_us)
+    if time_us.max() > MOST_US:
+        raise InputError(
+            f"{path} holds an event at {time_us.max()} us: N-MNIST's recordings end after 0.3 s; "
+            "is it a file of another kind?"
+        )
+    return Events(x=x, y=y, polarity=high >= 0x80, time_us=time_us.astype(np.int32))
 
 
 def write_events(path: Path, events: Events) -> None:
@@ -96,8 +104,8 @@ def find(directory: Path, split: str) -> list[tuple[int, int, Path]]:
         if not paths:
             raise InputError(f"no .bin file in {folder}: {directory} should hold {WANTED}")
         for path in paths:
-            if not (path.stem.isascii() and path.stem.isdigit() and int(path.stem) > 0):
-                raise InputError(f"{path}: its name should be a number from 1, as in 00001.bin")
+            if not re.fullmatch("0*[1-9][0-9]{0,8}", path.stem):
+                raise InputError(f"{path}: its name should be a number from 1 of at most 9 digits, as in 00001.bin")
             number = int(path.stem)
             if number in found:
                 raise InputError(f"{found[number][2]} and {path} have the same number: there should be one of them")
@@ -125,6 +133,7 @@ def load(
         if n is not None and not 1 <= n <= len(found):
             raise InputError(f"n_{name} = {n} for {Path(directory) / split}: it should be from 1 to {len(found)}")
         found = found[:n]
+        check_bins(n_steps, duration_ms, len(found))
         frames = [pack(bin_events(read_events(path), n_steps, duration_ms)) for _, _, path in found]
         arrays[f"{name}_frames"] = np.stack(frames)
         arrays[f"{name}_labels"] = np.array([digit for _, digit, _ in found], np.int32)

@@ -47,7 +47,7 @@ from jax import Array
 from pydantic import AllowInfNan
 
 from jsnn.data.dataset import Dataset
-from jsnn.data.events import DURATION_MS, POLARITIES, SIDE, EventDataset, Events, check_bins, pack
+from jsnn.data.events import DURATION_MS, POLARITIES, SIDE, EventDataset, Events, check_bins, edges_us, pack
 from jsnn.errors import InputError
 from jsnn.pytree import node
 from jsnn.ranges import LARGEST, NonNegative, Positive
@@ -163,14 +163,14 @@ def _events(rng: np.random.Generator, counts: np.ndarray, duration_ms: float) ->
     filled = np.flatnonzero(counts)
     where = np.repeat(filled, counts.reshape(-1)[filled])
     step, y, x, polarity = np.unravel_index(where, counts.shape)
-    step_us = 1000 * duration_ms / len(counts)
-    time_us = np.floor((step + rng.random(len(step))) * step_us).astype(np.int32)
+    edges = edges_us(len(counts), duration_ms)
+    time_us = edges[step] + np.floor(rng.random(len(step)) * np.diff(edges)[step]).astype(np.int64)
     order = np.argsort(time_us, kind="stable")
     return Events(
         x=x[order].astype(np.uint8),
         y=y[order].astype(np.uint8),
         polarity=polarity[order].astype(bool),
-        time_us=time_us[order],
+        time_us=time_us[order].astype(np.int32),
     )
 
 
@@ -178,8 +178,8 @@ def _chunks(
     key: Array, images: np.ndarray, n_steps: int, duration_ms: float, sensor: Sensor, path: np.ndarray | None
 ) -> Iterator[np.ndarray]:
     """What `counts` gives, uint8, some recordings at a time: all of them at once would not fit into memory."""
-    check_bins(n_steps, duration_ms)
     images = _pictures(images)
+    check_bins(n_steps, duration_ms, len(images))
     of_sensor, of_recordings = jax.random.split(key)
     keys = jax.random.split(of_recordings, len(images))
     thresholds = _thresholds(of_sensor, sensor)
