@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from cases import assert_same, with_numbers
 
+from jsnn import study
 from jsnn.adaptation import AdaptiveThreshold
+from jsnn.encoders import Poisson
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.network import Answer, Learned, Network
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
@@ -31,6 +33,7 @@ from jsnn.simulate.frozen import frozen
 from jsnn.simulate.sparse import Sparse
 from jsnn.synapses import Conductance, Delta
 from jsnn.trace import Trace
+from jsnn.trial import Inputs, Trial
 
 N_INPUT, N, T, PRESENTATIONS = 12, 5, 12, 2
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # to compile, not to run
@@ -219,3 +222,49 @@ def test_structures_by_some_engine(first):
         seen = [compare(seed) for seed in range(first, first + 50)]
     assert sum(n for n, _ in seen) > 500
     assert {"event", "ahead", "sparse"} <= {name for _, names in seen for name in names}
+
+
+@pytest.mark.parametrize("engine", [Event(capacity=N), Ahead(capacity=N), Sparse(), Batch(Event(capacity=N))], ids=str)
+def test_a_spike_of_the_first_step_finds_weights_outside_their_bounds(engine):
+    """The rule sees them as the normalisation left them: at inputs that fire, and at those that are silent."""
+    network = Network(
+        n_input=N_INPUT,
+        n_neurons=N,
+        neuron=LIF(v_rest=-52.3, refractory=2.0),  # over the lower thresholds, without any input
+        rule=with_numbers(RULES["exponential"], w_min=0.0, w_max=1.0, eta_post=0.1),
+        inhibition=DirectInhibition(strength=2.0),
+        tie_break="none",
+        norm=None,
+    )
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        learned = network.init(jax.random.key(0))
+        theta = jnp.array([-1.0, 2.0, -0.5, 3.0, 4.0])  # two of them fire
+        weights = jnp.asarray(rng.uniform(0.5, 2.0, (N_INPUT, N)))
+        learned = dataclasses.replace(learned, weights=weights, theta=theta)
+        spikes, active = batch_of(rng.random((1, T, N_INPUT)) < 0.3, rng)
+        shown = spikes[None], active[None], jax.random.split(jax.random.key(0), (1, 1))
+        arguments = network, learned, shown, np.ones(1, bool)
+        want, counts = compiled(functools.partial(trained, Dense()), *arguments)
+        got, n = compiled(functools.partial(trained, engine), *arguments)
+        np.testing.assert_array_equal(n, counts)
+        assert_same(got, want, 1e-12)
+        rule, silent = network.rule, np.setdiff1d(np.arange(N_INPUT), active)
+        w = np.asarray(weights)[silent, 0]  # by hand: what the neuron's spikes do to these
+        assert w.max() > 1.2 and counts[0, 0, 0] > 0
+        for _ in range(int(counts[0, 0, 0])):
+            w = np.clip(w - rule.eta_post * rule.x_tar * np.exp(-rule.beta * (rule.w_max - w)), 0.0, 1.0)
+        np.testing.assert_allclose(np.asarray(want.weights)[silent, 0], w, rtol=1e-12)
+
+
+def test_an_inhibitory_layer_that_is_never_silent_is_refused():
+    """Engines take one silent neuron for all: where it is inhibited, they would count too few."""
+    restless = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0, v_reset=-45.0))
+    network = Network(neuron=LIF(), rule=RULES["stdp"], inhibition=restless)
+    for engine in (event, ahead):
+        assert "inhibits although no neuron has fired" in engine.refusal(network)
+    quiet = dataclasses.replace(network, inhibition=InhibitoryLayer())
+    cell = study.Cell(
+        trials=study.stack([Trial(inputs=Inputs(encoder=Poisson()), network=n) for n in (quiet, network)]), index=(0, 1)
+    )
+    assert study.refusals(cell).keys() == {"event", "ahead"}, "a trial that is not the first was not looked at"
