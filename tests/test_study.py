@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import re
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +19,7 @@ from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
 from jsnn.errors import InputError
 from jsnn.grid import layouts
+from jsnn.lanes import plasticity
 from jsnn.network import Network
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
@@ -353,6 +355,11 @@ def test_a_silent_network_has_no_answer():
     assert answers.silent == 1.0 and answers.output_spikes == 0.0 < answers.input_spikes
     for name, matrix in answers.confusion.items():
         assert answers.accuracy[name] == 0.0 and np.sum(np.array(matrix)[:, -1]) == 13, name
+    warned, run = [], SimpleNamespace(readout="linear")
+    observer = SimpleNamespace(progress=silent, warn=warned.append)
+    job = SimpleNamespace(schedule=SCHEDULE, data=toy(), cfg=SimpleNamespace(run=run), observer=observer)
+    plasticity.answers(job, lane, study.start(lane))
+    assert len(warned) == 1 and "trial 0 is silent: no neuron fires at 100 % of the test images" in warned[0]
 
 
 # --- grids
