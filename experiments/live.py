@@ -134,20 +134,21 @@ def program_of(trial: Any) -> Any:
 def counted(total: int) -> Iterator[Callable[[int], None]]:
     """Count presentations on stderr: what it gives hears of each few more."""
     from rich.console import Console as Rich
-    from rich.progress import Progress
+    from rich.text import Text
 
-    rich = Rich(stderr=True)
-    with Progress(transient=True, console=rich) as progress:
-        task = progress.add_task("presentations", total=total)
-        began = said = time.monotonic()
+    rich, began, done = Rich(stderr=True, highlight=False), time.monotonic(), 0
+    said = began
+    with rich.status(f"0 of {total:,} presentations") as status:
 
         def advance(n: int) -> None:
-            nonlocal said
-            progress.advance(task, n)
-            if not rich.is_interactive and time.monotonic() - said >= EVERY:
-                said = time.monotonic()
-                done = round(progress.tasks[0].completed)
-                print(f"{clock(said - began)}  {done:,} of {total:,} presentations", file=rich.file, flush=True)
+            nonlocal said, done
+            done, now = done + n, time.monotonic()
+            line = f"{clock(now - began)}  {done:,} of {total:,} presentations ({100 * done // max(total, 1)} %)"
+            if rich.is_interactive:
+                status.update(Text(line))
+            elif now - said >= EVERY:
+                said = now
+                rich.print(Text(line), soft_wrap=True)
 
         yield advance
 
@@ -249,11 +250,13 @@ class Console:
     def activity(self) -> str:
         """What is being done, by whom, and for how long or how fast."""
         seconds, speed = time.monotonic() - self.since, self.forecast.speed()
-        if self.doing in ("training", "answers") and not self.forecast.first:
+        counted = self.doing in ("training", "answers")
+        if counted and not self.forecast.first and self.forecast.left[self.doing]:
             how = f"{self.doing}, {speed:,.0f} presentations/s" if speed else self.doing
             return ", ".join(filter(None, [f"{self.who}: {how}", self.note]))
-        what = f"compiling ({self.doing})" if self.doing in ("training", "answers") else self.doing
-        return f"{self.who}: {what or 'starting'}, for {clock(seconds)}"
+        stage = "compiling" if self.forecast.first else "finishing"
+        what = f"{stage} ({self.doing})" if counted else self.doing
+        return f"{self.who or 'the run'}: {what or 'starting'}, for {clock(seconds)}"
 
     def say(self, text: str) -> None:
         """A line, from outside in part."""

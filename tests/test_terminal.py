@@ -341,3 +341,17 @@ def test_no_color_is_honoured(monkeypatch):
     console, file = a_console(entries(), force_terminal=True, _environ={"TERM": "xterm", "NO_COLOR": "1"})
     console.warn("[bold]of \x1b[31m")
     assert "[3" not in file.getvalue().replace(r"\x1b[31m", "") and r"[bold]of \x1b[31m" in file.getvalue()
+
+
+def test_presentations_are_counted_in_lines(monkeypatch, capsys):
+    import live
+
+    time = FakeTime(monkeypatch)
+    with live.counted(1000) as advance:
+        for _ in range(4):
+            time.now += 15
+            advance(100)
+    assert capsys.readouterr().err.splitlines() == [
+        "0:00:30  200 of 1,000 presentations (20 %)",
+        "0:01:00  400 of 1,000 presentations (40 %)",
+    ]
