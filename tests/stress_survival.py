@@ -49,6 +49,7 @@ STUDIES = {
     "plastic": """
 n_assign = 8
 [run]
+engine = "dense"
 n_steps = 6
 curve_points = 3
 checkpoint_seconds = 0.0

@@ -693,7 +693,7 @@ def test_the_command_refuses_another_study(settings, victims, at_window, tmp_pat
     before = files(out)
     for arguments, said in (
         (["--resume", "--set", "network.norm=70.0"], "--resume: network.norm is 70.0 now and was not set when the run"),
-        (["--resume", "--set", "run.dt=0.5", "--set", "ann.seed=3"], "ann.seed is 3 now and was not set, run.dt is 0."),
+        (["--resume", "--set", "sweep.run.dt=[0.5]", "--set", "ann.seed=3"], "ann.seed is 3 now and was not set, "),
         ([], f"{out} already holds a run; add --resume to go on with it, or choose another --out"),
     ):
         refused = victims.run(out, *arguments)
