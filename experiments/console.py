@@ -142,8 +142,8 @@ def join(arguments: argparse.Namespace) -> None:
     if arguments.distributed and arguments.join:
         raise InputError("--distributed, --join: give one of them; --join is for processes that are started by hand")
     if arguments.distributed or arguments.join:
-        place = grid.on_cluster() if arguments.distributed else joining(arguments.join)
-        grid.join(*place, say=lambda text: print(text, flush=True), lost=ending.lost, asked=ending.asked)
+        address, n, number, devices = grid.on_cluster() if arguments.distributed else (*joining(arguments.join), None)
+        grid.join(address, n, number, devices, functools.partial(print, flush=True), ending.lost, ending.asked)
 
 
 def tensorboard(directory: Path) -> Callable[[], Any]:

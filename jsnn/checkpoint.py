@@ -145,6 +145,7 @@ def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[in
     `warn` hears of each one that is not. None if there is no checkpoint to go on from. Raises InputError for one of a
     process whose numbers had twice or half as many bits: it is whole, but not for this process.
     """
+    like = jax.tree.map(fetch, like) if steps(directory) else like  # other processes may hold parts of it
     for step in steps(directory):
         path = directory.resolve() / str(step)
         try:
@@ -152,7 +153,7 @@ def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[in
                 restored = checkpointer.restore(
                     path,
                     ocp.args.Composite(
-                        arrays=ocp.args.StandardRestore(jax.tree.map(np.asarray, like)), meta=ocp.args.JsonRestore()
+                        arrays=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()
                     ),
                 )
             meta = restored["meta"]

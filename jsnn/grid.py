@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.extend import backend
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jsnn import link
@@ -202,13 +203,15 @@ def _free_port() -> int:
 
 
 def part() -> None:
-    """The work of the job is done; what this process does now, it does alone."""
+    """The work of the job is done: what the first process does now, it does alone; the others end."""
     if _LINKS:
         in_step()
+        first = is_first()
         _LINKS.pop().leave()
         with contextlib.suppress(Exception):
             jax.distributed.shutdown()
-        jax.extend.backend.clear_backends()
+        if first:
+            backend.clear_backends()
 
 
 def leave(why: str) -> None:
