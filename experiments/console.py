@@ -92,7 +92,7 @@ def stopping() -> bool:
 
 def study_parser(description: str | None) -> argparse.ArgumentParser:
     """The arguments of the commands that run a study."""
-    parser = Parser(description)
+    parser = Parser(f"{description}\n\n{ending.CODES}")
     parser.add_argument("config", type=user_path, metavar="CONFIG", help="a study, see configs/*.toml")
     parser.add_argument(
         "--set",

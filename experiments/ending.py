@@ -21,6 +21,10 @@ from collections.abc import Callable
 from jsnn.errors import Deserted, InputError
 from jsnn.text import plain
 
+CODES = (
+    "Exit code: 0 done, 2 bad input, 3 another process of the job has stopped; after a signal 128 and its number (130 "
+    "Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 129 SIGHUP): the last finished window is saved before; 1 a defect of ours."
+)
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 SHORT, LONG = 1.0, 20.0  # seconds until a command that looks at `asked` is ended nevertheless: nothing to save, or some
 

@@ -61,7 +61,10 @@ class Job:
         self.errors = [tempfile.TemporaryFile("w+") for _ in range(2)]
         self.processes = [
             subprocess.Popen(
-                [*command, "--join", f"localhost:{port},2,{i}"], env=environment, stdout=subprocess.DEVNULL, stderr=error
+                [*command, "--join", f"localhost:{port},2,{i}"],
+                env=environment,
+                stdout=subprocess.DEVNULL,
+                stderr=error,
             )
             for i, error in enumerate(self.errors)
         ]

@@ -453,6 +453,25 @@ def test_interrupted_by_the_user(settings, reference, victims, tmp_path, how):
     go_on(settings, out, reference)
 
 
+@pytest.mark.parametrize("how, code, said", [(15, 143, "stopped by SIGTERM"), (1, 129, "stopped by SIGHUP")])
+def test_stopped_by_a_cluster(settings, reference, victims, tmp_path, how, code, said):
+    out = tmp_path / "out"
+    ended = victims.run(out, signal=how, event=60)
+    assert ended.code == code
+    assert re.fullmatch(rf"(window \d saved, )?{said}; go on with --resume\n", ended.err), ended.err
+    go_on(settings, out, reference)
+
+
+def test_the_last_finished_window_is_saved(settings, reference, tmp_path):
+    """Of a run that would not have saved it for long, stopped in the middle of the next."""
+    cfg = config.load(settings.toml, ["run.checkpoint_seconds=1000.0"])
+    with pytest.raises(KeyboardInterrupt, match="^window 3 saved$"):
+        runs.run(cfg, settings.data, tmp_path / "out", Watcher(stop_at=3 * WINDOW + PER_LANE), clock=False)
+    assert checkpoint.steps(runs.lane_directory(tmp_path / "out", 0)) == [3]
+    runs.run(cfg, settings.data, tmp_path / "out", Watcher(), resume=True, clock=False)
+    assert last_states(tmp_path / "out") == reference.states
+
+
 # --- damaged files
 
 
