@@ -2,12 +2,14 @@
 
   python experiments/diagnose.py checkpoints/factorial --data-dir ~/mnist
 
-Shows test images to the trained networks of a run, prints a line a cell (mean of its seeds), and writes a line a trial
-to RUN/diagnosis.jsonl.
+Shows the trained networks of a run the images that they were evaluated on (for a run of MNIST without --data-dir: the
+embedded excerpt), and prints a line a cell, the mean of its seeds; --out FILE writes a line a trial, too. The run must
+be of networks that learn by plasticity.
+
+Exit code: 0; 2 for bad input; 4 where networks are not those of the end of their training.
 """
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from terminal import Parser, Table, percent, user_path, warn
 
 from jsnn.errors import InputError
 
+UNFINISHED = 4  # exit code
 OF_RESULTS = ("encoder", "neuron", "rule", "seed", "overrides", "accuracy", "split")  # in each line of the diagnosis
 COLUMNS = {
     "accuracy": lambda r: percent(r["accuracy"]),
@@ -26,25 +29,22 @@ COLUMNS = {
     "output spikes": lambda r: f"{r['output_spikes']:.1f}",
     "silent images": lambda r: percent(r["silent"]),
     "dead neurons": lambda r: percent(r["dead"]),
-    "alike": lambda r: f"{r['similarity']:.2f}",
+    "alike": lambda r: "–" if r["similarity"] is None else f"{r['similarity']:.2f}",
     "several at once": lambda r: percent(r["together"]),
 }
 CAPTION = "drive in mV; accuracy, silent, dead and several at once in %"
 
 
-def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
-    """A line for each spiking trial of a run, in the order of its results."""
+def diagnoses(records: list[dict[str, Any]], trained: Any, dataset: Any, n: int) -> list[dict[str, Any]]:
+    """A line for each of the trials that the lines of results are of, in their order; what is not a number is None."""
     import jax
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn import diagnosis, results, runs
+    from jsnn import diagnosis, runs
     from jsnn import trial as trials
     from jsnn.simulate import dense
 
-    cfg, lanes, learned = runs.load_trained(run, warn)
-    if not all(isinstance(entry.trial, trials.Trial) for entry in cfg.entries):
-        raise InputError(f"{run} was trained by gradients; a diagnosis is of networks that learn by plasticity")
     images, n_active = jnp.asarray(dataset.test_images[:n]), trials.most_active(dataset.test_images[:n])
     index = jnp.arange(len(images))[:, None]
 
@@ -56,42 +56,63 @@ def diagnoses(run: Path, dataset: Any, n: int) -> list[dict[str, Any]]:
         return diagnosis.diagnose(trial.network, learned, raster, inputs.dt, inputs.key(trials.TEST + trials.NETWORK))
 
     lines = []
-    for record in results.trials(run / "results.jsonl"):
-        if record["encoder"] != "none":
-            found = diagnose(*runs.network_of(cfg, lanes, learned, record))
-            which = {key: record[key] for key in OF_RESULTS}
-            lines.append(which | {key: float(np.asarray(value)) for key, value in dataclasses.asdict(found).items()})
-    if not lines:
-        raise InputError(
-            f"{run} has no spiking trial; run a study there first: experiments/matrix.py CONFIG --out {run}"
-        )
+    for record in records:
+        found = dataclasses.asdict(diagnose(*runs.network_of(trained, record)))
+        which = {key: record[key] for key in OF_RESULTS}
+        lines.append(which | {key: None if np.isnan(value) else float(value) for key, value in found.items()})
     return lines
+
+
+def mean_of(lines: list[dict[str, Any]]) -> dict[str, float | None]:
+    """Of the numbers of several lines; None where one of them has none."""
+    numbers = [key for key in lines[0] if key not in OF_RESULTS or key == "accuracy"]
+    values = {key: [line[key] for line in lines] for key in numbers}
+    return {key: None if None in found else sum(found) / len(found) for key, found in values.items()}
 
 
 def main() -> None:
     """Parse, reload, show, print, write."""
     parser = Parser(__doc__)
     parser.add_argument("run", type=user_path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
-    parser.add_argument("--n", type=int, default=200, metavar="N", help="test images (default: 200)")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the files of the run's data set")
+    parser.add_argument("--n", type=int, metavar="N", help="how many images (default: 200, or all there are)")
+    parser.add_argument(
+        "--out", type=user_path, metavar="FILE", help="write a line of JSON a trial, e.g. diagnosis.jsonl"
+    )
     arguments = parser.parse_args()
-    if arguments.n < 1:
-        raise InputError(f"--n {arguments.n}: it should be 1 or more")
     prepare_jax()
+    import images
     from rich.console import Console
 
-    from jsnn import data, results, runs
+    from jsnn import results, runs
+    from jsnn.trial import Trial
 
-    name = runs.config_of(arguments.run).data.name if arguments.data_dir else "mnist_excerpt"
-    lines = diagnoses(arguments.run, data.load(name, arguments.data_dir), arguments.n)
-    results.write_whole(arguments.run / "diagnosis.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
-    title = f"{arguments.run}: {arguments.n} test images"
+    run = arguments.run
+    if not all(isinstance(entry.trial, Trial) for entry in runs.config_of(run).entries):
+        raise InputError(f"{run} was trained by gradients; a diagnosis is of networks that learn by plasticity")
+    records = [line for line in runs.read_lines(run) if line["encoder"] != "none"]
+    if not records:
+        raise InputError(
+            f"{run} has no spiking trial; run a study there first: experiments/matrix.py CONFIG --out {run}"
+        )
+    trained = runs.load_trained(run, warn, records)
+    dataset = images.of_run(run, trained.cfg, trained.data, arguments.data_dir)
+    most = len(dataset.test_labels)
+    n = min(200, most) if arguments.n is None else arguments.n
+    if not 1 <= n <= most:
+        raise InputError(f"--n {n}: it should be from 1 to {most}, the images there are")
+    lines = diagnoses(records, trained, dataset, n)
+    if arguments.out is not None:
+        results.write(arguments.out, lines)
+    stands_in = [images.STANDS_IN] if dataset.name != trained.data["name"] else []
+    title = "; ".join([f"{run}: {images.called(dataset, n)}", *stands_in, *trained.unfinished])
     table = Table(("encoder", "neuron", "rule"), list(COLUMNS), title=title, caption=CAPTION)
     for cell, trials in results.by_cell(lines).items():
-        numbers = [key for key, value in trials[0].items() if isinstance(value, float)]
-        mean = {key: sum(trial[key] for trial in trials) / len(trials) for key in numbers}
+        mean = mean_of(trials)
         table.add(*cell, *(show(mean) for show in COLUMNS.values()))
     Console().print(table)
+    if trained.unfinished:
+        sys.exit(UNFINISHED)
 
 
 if __name__ == "__main__":

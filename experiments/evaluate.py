@@ -3,14 +3,23 @@
   python experiments/evaluate.py checkpoints/headline
   python experiments/evaluate.py checkpoints/headline --data-dir ~/mnist
 
-Without --data-dir it is shown the embedded excerpt, which takes seconds; with it, the data set of the run.
+A run of MNIST is shown the embedded excerpt where --data-dir is left out, which takes seconds, and the title says so.
+With it, every run is shown its own images (others are refused), as many as it used, and the table has the numbers of
+its results.jsonl. A run that held training images out (data.n_validation) is shown those; --split test asks for the
+test images.
 
 Neurons are labelled afresh, from the frozen networks' responses to training images; networks that were trained by
 gradients have labels already.
+
+Exit code: 0; 2 for bad input; 4 where networks are not those of the end of their training (the run has not finished, or
+its last state is damaged): the table says which state they are.
 """
 
+import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
@@ -18,63 +27,100 @@ from console import command, prepare_jax
 from live import counted
 from terminal import Parser, Table, percent, user_path, warn
 
+from jsnn.errors import InputError
+
+UNFINISHED = 4  # exit code
+
+
+def schedule_of(cfg: Any, dataset: Any, n_assign: int | None, n_test: int | None) -> Any:
+    """How much is shown: as in the run, as far as there are so many images, or as the arguments say."""
+    from jsnn import data, runs
+
+    n_train = min(cfg.data.n_train or len(dataset.train_labels), len(dataset.train_labels))
+    limits = [("--n-assign", n_assign, n_train, "training images")]
+    limits.append(("--n-test", n_test, len(dataset.test_labels), data.SPLITS[dataset.split]))
+    for name, value, most, what in limits:
+        if value is not None and not 1 <= value <= most:
+            raise InputError(f"{name} {value}: it should be from 1 to {most}, the {what} of {dataset.name}")
+    asked = {"n_train": n_train, "n_assign": n_assign or cfg.data.n_assign and min(cfg.data.n_assign, n_train)}
+    asked |= {"n_test": n_test or min(len(dataset.test_labels), cfg.data.n_test or len(dataset.test_labels))}
+    asked |= {"n_validation": dataset.n_held_out}
+    return runs.schedule_of(dataclasses.replace(cfg, data=dataclasses.replace(cfg.data, **asked)), dataset)
+
+
+def answers(trained: Any, dataset: Any, schedule: Any, advance: Callable[[int], None]) -> list[list[dict[str, float]]]:
+    """Of each lane and trial, in the order of the cells: the accuracy of each read-out."""
+    from jsnn import evaluation, runs
+    from jsnn.lanes import gradient
+
+    found = []
+    for lane, state in zip(trained.lanes, trained.states, strict=True):
+        if runs.kind_of(lane) is gradient:
+            lines = gradient.asked(lane, dataset, schedule, state.learned[0], advance)
+            found.append([line["readouts"] for line in lines])
+        else:
+            on_test = trained.cfg.run.readout == "labelled_on_test_images"
+            cells = evaluation.answer(lane, dataset, schedule, state.learned, advance, state.responses, on_test)
+            found.append([one.accuracy for answered in cells for one in answered])
+    return found
+
+
+def table_of(trained: Any, title: str, found: list[list[dict[str, float]]]) -> Table:
+    """A row a trial: what it is, where the others are something else, and its accuracies."""
+    from jsnn import config, plots
+
+    entries = trained.cfg.entries
+    axes = [axis for axis in config.AXES if len({getattr(e, axis) for e in entries}) > 1]
+    same = [getattr(entries[0], axis) for axis in config.AXES if axis not in axes]
+    readouts = list(dict.fromkeys(name for lane in found for accuracies in lane for name in accuracies))
+    numbers = list(dict.fromkeys(path for e in entries for path in e.overrides if path != "run.seed"))
+    window = ["window"] * bool(trained.unfinished)
+    headings = [*map(plots.word, numbers), "seed", *window, *(name.replace("_", " ") for name in readouts)]
+    caption = "; ".join(["accuracy, %", *([" x ".join(same)] if same else [])])
+    table = Table(axes, headings, title=title, caption=caption)
+    for lane, state, n, answered in zip(trained.lanes, trained.states, trained.windows, found, strict=True):
+        index = [i for cell in lane.cells for i in cell.index]
+        for i, accuracy in zip(index, answered, strict=True):
+            entry = entries[i]
+            own = [str(entry.overrides.get(path, "")) for path in numbers]
+            own += [str(entry.trial.inputs.seed), *[f"{state.window} of {n}" for _ in window]]
+            table.add(*(getattr(entry, axis) for axis in axes), *own, *(percent(accuracy.get(r)) for r in readouts))
+    return table
+
 
 def main() -> None:
     """Parse, reload, answer, print."""
     parser = Parser(__doc__)
     parser.add_argument("run", type=user_path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the files of the run's data set")
+    parser.add_argument(
+        "--split", choices=("test", "validation"), help="test images, or held-out training images (default: the run's)"
+    )
     parser.add_argument(
         "--n-assign", type=int, metavar="N", help="training images that label the neurons (default: as in the run)"
     )
-    parser.add_argument("--n-test", type=int, metavar="N", help="test images (default: all)")
+    parser.add_argument("--n-test", type=int, metavar="N", help="images that are shown (default: as in the run)")
     arguments = parser.parse_args()
     prepare_jax()
-    import dataclasses
-
+    import images
     from rich.console import Console
 
-    from jsnn import config, data, evaluation, plots, readout, runs, study
-    from jsnn.gradient import GradientTrial
-    from jsnn.lanes import gradient
+    from jsnn import runs
 
-    cfg, lanes, learned = runs.load_trained(arguments.run, warn)
-    own = arguments.data_dir is not None or cfg.data.name == "mnist_excerpt"
-    if cfg.data.name in data.RECORDINGS:
-        n_steps = cfg.run.n_steps
-        dataset = data.load_recordings(cfg.data.name, arguments.data_dir, n_steps, None, arguments.n_test)
-    else:
-        dataset = data.load(cfg.data.name if own else "mnist_excerpt", arguments.data_dir, None, arguments.n_test)
-    has_labels = [isinstance(lane.cells[0].trials, GradientTrial) for lane in lanes]
-    readouts = (*([] if all(has_labels) else readout.READOUTS), *(["argmax"] if any(has_labels) else []))
-    n_assign = arguments.n_assign or min(cfg.data.n_assign or 10_000, len(dataset.train_labels))
-    dataset = dataset.first(n_assign, None)
-    schedule = study.Schedule(n_train=n_assign, n_assign=n_assign, n_test=len(dataset.test_labels))
-    total = len(cfg.entries) * (schedule.n_assign + schedule.n_test)
-    title = f"{arguments.run}: {dataset.name}, {schedule.n_test} test images"
-    title += "" if all(has_labels) else f", labels from {n_assign} training images"
-    axes = [axis for axis in config.AXES if len({getattr(e, axis) for e in cfg.entries}) > 1]
-    same = [getattr(cfg.entries[0], axis) for axis in config.AXES if axis not in axes]
-    caption = "; ".join(["accuracy, %", *([" x ".join(same)] if same else [])])
-    numbers = list(dict.fromkeys(path for e in cfg.entries for path in e.overrides if path != "run.seed"))
-    headings = (*map(plots.word, numbers), "seed", *(name.replace("_", " ") for name in readouts))
-    table = Table(axes, headings, title=title, caption=caption)
-    with counted(total) as advance:
-        for lane, networks, labelled in zip(lanes, learned, has_labels, strict=True):
-            if labelled:
-                lines = gradient.asked(lane, dataset, schedule, networks[0], advance)
-                accuracies_of = [[line["readouts"] for line in lines]]
-            else:
-                answers = evaluation.answer(lane, dataset, schedule, networks, advance)
-                accuracies_of = [[one.accuracy for one in answered] for answered in answers]
-            for cell, found in zip(lane.cells, accuracies_of, strict=True):
-                for i, accuracy in zip(cell.index, found, strict=True):
-                    entry = cfg.entries[i]
-                    accuracies = (percent(accuracy.get(name)) for name in readouts)
-                    own = [str(entry.overrides.get(path, "")) for path in numbers]
-                    seed = str(dataclasses.asdict(entry.trial.inputs)["seed"])
-                    table.add(*(getattr(entry, axis) for axis in axes), *own, seed, *accuracies)
-    Console().print(table)
+    run = arguments.run
+    trained = runs.load_trained(run, warn)
+    dataset = images.of_run(run, trained.cfg, trained.data, arguments.data_dir, arguments.split)
+    schedule = schedule_of(trained.cfg, dataset, arguments.n_assign, arguments.n_test)
+    title = [f"{run}: {images.called(dataset, schedule.n_test)}"]
+    title += [f"labels from {schedule.n_assign} training images"] if schedule.n_assign else []
+    if dataset.name != trained.data["name"]:
+        title.append(images.STANDS_IN)
+    title += trained.unfinished
+    with counted(len(trained.cfg.entries) * schedule.n_answers) as advance:
+        found = answers(trained, dataset, schedule, advance)
+    Console().print(table_of(trained, "; ".join(title), found))
+    if trained.unfinished:
+        sys.exit(UNFINISHED)
 
 
 if __name__ == "__main__":

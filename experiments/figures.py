@@ -1,11 +1,17 @@
 """Draw a run's figures: from its results.jsonl, and from the state of its best network.
 
   python experiments/figures.py checkpoints/headline --data-dir ~/mnist
+  python experiments/figures.py checkpoints/mine --out checkpoints/mine/figures
 
-Writes to RUN/figures: accuracy matrix, learning curves, confusion matrix, receptive fields, thresholds, one
-presentation. That one needs an image: of the run's own data set if it is at hand, otherwise of the embedded excerpt.
+Draws accuracy matrix, learning curves, confusion matrix, receptive fields, thresholds, one presentation. Nothing is
+written into RUN, whose own figures the run itself has drawn, unless --out says so. The presentation needs an image: of
+the run's own data set, or for a run of MNIST without --data-dir of the embedded excerpt.
+
+Exit code: 0; 2 for bad input; 4 where the last state of the best network is damaged or missing: what would have to be
+drawn from an older one is left out.
 """
 
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,40 +25,55 @@ from terminal import Parser, user_path, warn
 from jsnn.errors import InputError
 from jsnn.text import plain
 
+UNFINISHED = 4  # exit code
 
-def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
-    """Draw all figures of a run; `dataset` supplies the image of the presentation. Returns the files."""
-    from jsnn import plots, results, runs
-    from jsnn.data import SPLITS
-    from jsnn.gradient import GradientTrial
-    from jsnn.synapses import Conductance
 
-    records = results.trials(run / "results.jsonl")
-    if not records:
+def reread(run: Path, warn: Callable[[str], None]) -> tuple[list[dict[str, Any]], dict[str, Any], Any]:
+    """The lines of a run's results, the best of them, and the networks of its lane (`runs.Trained`)."""
+    from jsnn import runs
+
+    records = runs.read_lines(run)
+    spiking = [r for r in records if r["encoder"] != "none"]
+    if not spiking:
         raise InputError(
             f"{run} has no results: run a study there first, e.g. experiments/matrix.py CONFIG --out {run}"
         )
-    cfg, lanes, learned = runs.load_trained(run, warn)
-    spiking = [r for r in records if r["encoder"] != "none"]
     best = max(spiking, key=lambda r: r["accuracy"])
+    return records, best, runs.load_trained(run, warn, [best])
+
+
+def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
+    """Draw all figures of a run into it; `dataset` supplies the image of the presentation. Returns the files."""
+    return figures(*reread(run, warn), dataset, run / "figures", warn)
+
+
+def figures(
+    records: list[dict[str, Any]],
+    best: dict[str, Any],
+    trained: Any,
+    dataset: Any,
+    where: Path,
+    warn: Callable[[str], None],
+) -> list[Path]:
+    """Draw what `reread` has read into the directory `where`. Returns the files."""
+    from jsnn import plots, runs
+    from jsnn.data import SPLITS
+    from jsnn.gradient import GradientTrial
+
+    spiking = [r for r in records if r["encoder"] != "none"]
     name = " x ".join(str(plots.LABELS.get(best[axis], best[axis])) for axis in ("encoder", "neuron", "rule"))
-    trial, network = runs.network_of(cfg, lanes, learned, best)
-    where = run / "figures"
+    trial, network = runs.network_of(trained, best)
     of = SPLITS[best["split"]]
     confusion = plots.confusion_matrix(best["confusions"][best["readout"]], best["accuracy"], name, of)
     drawn = [plots.save(confusion, where / "confusion.png")]
     if isinstance(trial, GradientTrial):
         return [*drawn, plots.save(plots.progress(spiking), where / "progress.png")]
-    unit = "leak conductances" if isinstance(trial.network.synapse, Conductance) else "mV"
-    fields = plots.receptive_fields(network.weights, best["neuron_labels"], unit=unit)
-    drawn.append(plots.save(fields, where / "receptive_fields.png"))
-    drawn.append(plots.save(presentation(trial, network, dataset), where / "presentation.png"))
-    neuron = trial.network.neuron
-    if neuron.adaptation is not None:
-        thresholds = plots.thresholds(network.theta, float(neuron.v_threshold), best["neuron_labels"])
-        drawn.append(plots.save(thresholds, where / "thresholds.png"))
+    if trained.unfinished:
+        warn(f"no receptive fields, thresholds and presentation: {'; '.join(trained.unfinished)}")
+    else:
+        drawn += of_network(trial, network, best, dataset, where)
     try:
-        drawn.append(plots.save(plots.accuracy_matrix(records, cfg.published or None), where / "accuracy.png"))
+        drawn.append(plots.save(plots.accuracy_matrix(records, trained.cfg.published or None), where / "accuracy.png"))
         drawn.append(plots.save(plots.learning_curves(records), where / "learning_curves.png"))
     except InputError as error:  # a sweep over more than seeds has no mean to draw
         try:
@@ -60,6 +81,22 @@ def draw(run: Path, dataset: Any, warn: Callable[[str], None]) -> list[Path]:
             drawn.append(plots.save(plots.swept_curves(records), where / "learning_curves.png"))
         except InputError:
             warn(f"no accuracy matrix and learning curves: {error}")
+    return drawn
+
+
+def of_network(trial: Any, network: Any, best: dict[str, Any], dataset: Any, where: Path) -> list[Path]:
+    """The figures of a network that learned by plasticity."""
+    from jsnn import plots
+    from jsnn.synapses import Conductance
+
+    unit = "leak conductances" if isinstance(trial.network.synapse, Conductance) else "mV"
+    fields = plots.receptive_fields(network.weights, best["neuron_labels"], unit=unit)
+    drawn = [plots.save(fields, where / "receptive_fields.png")]
+    drawn.append(plots.save(presentation(trial, network, dataset), where / "presentation.png"))
+    neuron = trial.network.neuron
+    if neuron.adaptation is not None:
+        thresholds = plots.thresholds(network.theta, float(neuron.v_threshold), best["neuron_labels"])
+        drawn.append(plots.save(thresholds, where / "thresholds.png"))
     return drawn
 
 
@@ -109,18 +146,33 @@ def main() -> None:
     """Parse, load, draw."""
     parser = Parser(__doc__)
     parser.add_argument("run", type=user_path, metavar="RUN", help="the directory of a run")
-    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the four IDX files of the run's data set")
+    parser.add_argument("--data-dir", type=user_path, metavar="DIR", help="the files of the run's data set")
+    parser.add_argument(
+        "--out", type=user_path, metavar="DIR", help="where the figures go (default: figures/<the run's name>)"
+    )
     arguments = parser.parse_args()
     prepare_jax()
-    from jsnn import data, files, runs
+    import images
 
-    cfg = runs.config_of(arguments.run)
-    dataset = data.load(cfg.data.name if arguments.data_dir else "mnist_excerpt", arguments.data_dir)
-    files.check_writable(arguments.run / "figures")
-    with files.locked(arguments.run, warn):
-        drawn = draw(arguments.run, dataset, warn)
+    from jsnn import files
+    from jsnn.trial import Trial
+
+    run = arguments.run
+    records, best, trained = reread(run, warn)
+    dataset = None
+    if any(isinstance(entry.trial, Trial) for entry in trained.cfg.entries):
+        dataset = images.of_run(run, trained.cfg, trained.data, arguments.data_dir)
+        if dataset.name != trained.data["name"]:
+            warn(f"presentation.png shows an image of {images.STANDS_IN}")
+    out = arguments.out or Path("figures") / run.resolve().name
+    files.check_writable(out)
+    into_run = out.resolve().is_relative_to(run.resolve())
+    with files.locked(run, warn) if into_run else contextlib.nullcontext():
+        drawn = figures(records, best, trained, dataset, out, warn)
     for path in drawn:
         print(plain(path))
+    if trained.unfinished:
+        sys.exit(UNFINISHED)
 
 
 if __name__ == "__main__":

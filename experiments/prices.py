@@ -19,7 +19,7 @@ from terminal import Parser, Table, user_path
 
 from jsnn import config, files, plots, prices, results, runs
 from jsnn.errors import InputError
-from jsnn.records import identity
+from jsnn.records import is_of
 from jsnn.text import LABEL, plain
 
 
@@ -29,7 +29,7 @@ def price_of(line: Mapping[str, Any], cfg: config.Config) -> prices.Price:
         return prices.Price(**line["price"])
     if line["encoder"] == "none":  # the ANN beside a matrix
         return prices.Price(macs=line["synaptic_operations"])
-    entry = next(e for e in cfg.entries if line.items() >= identity(e).items())
+    entry = next(e for e in cfg.entries if is_of(line, e))
     network, inputs = entry.trial.network, entry.trial.inputs
     n_steps = inputs.n_steps + inputs.rest
     return prices.answering_of_plastic(network, line["input_spikes"], line["output_spikes"], n_steps)
@@ -57,7 +57,7 @@ def main() -> None:
     cells: dict[str, list[tuple[float, float]]] = {}
     table = Table(("cell",), ("steps", "accuracy (%)", "synapses (µJ)", "neurons (µJ)"))
     for run in arguments.run:
-        cfg, lines = runs.config_of(run), results.trials(run / "results.jsonl")
+        cfg, lines = runs.config_of(run), runs.read_lines(run)
         if not lines:
             raise InputError(f"{run} has no results: run its study first")
         for cell, trials in results.by_cell(lines).items():

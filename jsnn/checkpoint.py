@@ -164,6 +164,8 @@ def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[in
         except InputError:
             raise
         except Exception as error:  # whatever a damaged file makes orbax raise
+            if step not in steps(directory):  # a run that goes on has taken it away meanwhile
+                return restore(directory, like, warn)
             warn(f"checkpoint {path} is damaged ({_reason(error)}); going back to the one before")
             continue
         return step, restored["arrays"], meta["meta"]

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,23 +36,39 @@ class CompileClock:
 
 def environment() -> dict[str, Any]:
     """What a record says of where it was made."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
-    try:
-        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-    except OSError:  # no git here
-        commit = ""
     device = jax.devices()[0]
     return {
         "jsnn": jsnn.__version__,
         "jax": version("jax"),
         "device": device.device_kind,
-        "git_commit": commit or None,
+        "git_commit": git_commit(Path(jsnn.__file__).parent),
     }
 
 
-def config_hash(cfg: Config) -> str:
-    """The first 12 digits of the SHA-256 of a study's tables."""
-    return hashlib.sha256(json.dumps(cfg.tables, sort_keys=True).encode()).hexdigest()[:12]
+def git_commit(package: Path) -> str | None:
+    """The commit of the repository that tracks the files of a package, "-dirty" after it where they were changed; None
+    where none does: one that the package is installed into is not its own.
+    """
+
+    def git(*arguments: str) -> str:
+        own = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}  # of a hook that runs us
+        own["GIT_OPTIONAL_LOCKS"] = "0"  # it only reads
+        command = ["git", "-C", str(package), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=own).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", "__init__.py")
+        return git("rev-parse", "--short=12", "HEAD") + "-dirty" * bool(git("status", "--porcelain", "--", "."))
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no repository, or it does not know the files
+        return None
+
+
+def hashes(tables: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, str]:
+    """What states and lines of results say of the study they are of: the first 12 digits of the SHA-256 of its tables,
+    and of that of its data (`Dataset.fingerprint`).
+    """
+    config_hash = hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+    return {"config_hash": config_hash[:12], "data_hash": data["sha256"][:12]}
 
 
 def record(
@@ -64,7 +81,7 @@ def record(
     where: dict[str, Any],
 ) -> dict[str, Any]:
     """The line of results.jsonl of one trial: `answers` is what its kind has to say of its trained network's answers
-    (`jsnn.lanes`), `where` its clock readings and its environment.
+    (`jsnn.lanes`), `where` its clock readings, its environment and its `hashes`.
     """
     inputs = entry.trial.inputs
     return {
@@ -80,7 +97,6 @@ def record(
         **answers,
         "curve": [list(point) for point in curve],
         **where,
-        "config_hash": config_hash(cfg),
     }
 
 
@@ -126,8 +142,12 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
         "synaptic_operations": float(cfg.ann.n_hidden * (n_input + readout.N_CLASSES)),  # multiply-accumulates
         **(times if clock else {}),
         **where,
-        "config_hash": config_hash(cfg),
     }
+
+
+def is_of(line: Mapping[str, Any], entry: Entry) -> bool:
+    """Whether a line of results.jsonl is of this trial."""
+    return line.items() >= identity(entry).items()
 
 
 def identity(entry: Entry) -> dict[str, Any]:

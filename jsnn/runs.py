@@ -1,9 +1,12 @@
 """A run: one study in one directory, from its config to the last line of results.jsonl, through any number of
 interruptions.
 
-    DIR/config.json      the study as it was started: what --resume is compared with
+    DIR/config.json      the study as it was started, and of which data: what --resume is compared with
     DIR/results.jsonl    one line a finished trial, in the order of the study
     DIR/state/<lane>/    checkpoints of each lane; the last one holds the trained networks
+
+config.json and the lines of results.jsonl have checksums (`jsnn.sealed`); results and states say of which config and
+data they are (`jsnn.records.hashes`), and who reads them compares.
 
 Whatever is killed here goes on from the last checkpoint and writes the same bytes, but for the clock readings in
 `CLOCK_FIELDS` (which `clock=False` leaves out).
@@ -16,16 +19,15 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 import jsnn
-from jsnn import checkpoint, config, files, numerics, readout, results, study
+from jsnn import checkpoint, config, files, numerics, readout, results, sealed, study
 from jsnn.config import Config, Entry
 from jsnn.data import SPLITS, Dataset
 from jsnn.encoders import Recording
@@ -33,7 +35,7 @@ from jsnn.errors import InputError
 from jsnn.gradient import GradientTrial, row
 from jsnn.grid import check_same, from_first
 from jsnn.lanes import Job, Kind, Observer, gradient, plasticity
-from jsnn.records import CompileClock, ann_record, environment, identity, record
+from jsnn.records import CompileClock, ann_record, environment, hashes, identity, is_of, record
 from jsnn.study import Lane, LaneState, Schedule, Way
 from jsnn.trial import Trial
 
@@ -143,19 +145,6 @@ def too_dark(data: Dataset, schedule: Schedule) -> str | None:
     return f"{data.name}: no pixel is brighter than {brightest} of 255; were the images divided by 255 before?"
 
 
-def fingerprint(data: Dataset, schedule: Schedule) -> str:
-    """SHA-256 of the images and labels that a run uses."""
-    digest = hashlib.sha256()
-    for array in (
-        data.train_images[: schedule.n_train],
-        data.train_labels[: schedule.n_train],
-        data.test_images[: schedule.n_test],
-        data.test_labels[: schedule.n_test],
-    ):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
 def facts(cfg: Config, data: Dataset, schedule: Schedule, out: Path, resume: bool, clock: bool) -> dict[str, str]:
     """What all processes of a job have to have in common."""
     tables = {key: json.dumps(value) for key, value in config.flatten(cfg.tables).items()}
@@ -165,7 +154,7 @@ def facts(cfg: Config, data: Dataset, schedule: Schedule, out: Path, resume: boo
     return {
         **tables,
         "the order of the sweep": ", ".join(key for key in tables if key.startswith("sweep.")),
-        "the hash of the images and labels": str(fingerprint(data, schedule)),
+        "the hash of the images and labels": fingerprint(data, schedule)["sha256"],
         "--out": str(out.resolve()),
         "--resume": str(resume),
         "--no-clock": str(not clock),
@@ -177,41 +166,62 @@ def facts(cfg: Config, data: Dataset, schedule: Schedule, out: Path, resume: boo
     }
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """What `open_run` has written: the tables of a study and the hash of its data. Raises InputError."""
+def fingerprint(data: Dataset, schedule: Schedule) -> dict[str, Any]:
+    """Of the images and labels that a run uses: see `Dataset.fingerprint`."""
+    return data.fingerprint(schedule.n_train, schedule.n_test)
+
+
+def write_config(out: Path, cfg: Config, data: Mapping[str, Any]) -> None:
+    """Write the study as it is started, the fingerprint of its data, and JAX's settings."""
+    begun = {"jsnn": jsnn.__version__, "tables": cfg.tables, "data": data, "numerics": numerics.settings()}
+    results.write_whole(out / "config.json", (sealed.dumps(begun, indent=1) + "\n").encode())
+
+
+def read_config(out: Path) -> dict[str, Any]:
+    """What `write_config` has written in a run's directory. Raises InputError."""
+    path = out / "config.json"
     try:
-        started = json.loads(path.read_bytes())
-        read = {"tables": dict(started["tables"]), "data_sha256": started["data_sha256"]}
-        return read | {"numerics": dict(started.get("numerics", {}))}  # runs of before have none
+        begun = sealed.loads(path.read_bytes())
+        if not isinstance(begun.get("tables"), dict) or not isinstance(begun.get("data"), dict):
+            raise sealed.Damaged("it has no tables or no data")
+        return begun
+    except FileNotFoundError:
+        raise InputError(f"{out} holds no run: there is no {path}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}; it should be the config of a run") from None
-    except (ValueError, TypeError, KeyError):
-        raise InputError(f"{path} is damaged: it should be what the run wrote there; choose another --out") from None
+    except sealed.Damaged as error:
+        raise InputError(
+            f"{path} is damaged: {error}; put back what the run wrote there, or choose another --out"
+        ) from None
 
 
-def open_run(out: Path, cfg: Config, data_hash: str, resume: bool) -> bool:
-    """Make the run's directory, or check that it holds this very study. Raises InputError.
+def hashes_of(out: Path) -> dict[str, str]:
+    """What all states and results in a run's directory have to say that they are of. Raises InputError."""
+    begun = read_config(out)
+    return hashes(begun["tables"], begun["data"])
+
+
+def open_run(out: Path, cfg: Config, data: Mapping[str, Any], resume: bool) -> bool:
+    """Make the run's directory, or check that it holds this very study on the same `data`. Raises InputError.
 
     Returns whether it made it: `resume` also starts a run that was killed before it had a directory.
     """
-    path = out / "config.json"
-    now = {"tables": cfg.tables, "data_sha256": data_hash, "numerics": numerics.settings()}
     try:
-        is_run, present = path.exists(), list(out.iterdir()) if out.exists() else []
+        is_run, present = (out / "config.json").exists(), list(out.iterdir()) if out.exists() else []
     except OSError as error:
         raise InputError(f"--out {out}: {error.strerror}; it should be a directory, or a new name") from None
     if not is_run:
         if any(p.name != files.LOCK and not p.name.endswith(files.UNFINISHED) for p in present):
             raise InputError(f"{out} is not empty and holds no run; choose another --out")
-        results.write_whole(path, (json.dumps(now, indent=1) + "\n").encode())
+        write_config(out, cfg, data)
         return True
     if not resume:
         raise InputError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
-    started = read_config(path)
-    different = differences(started["tables"], cfg.tables)
-    if not different and started["data_sha256"] != data_hash:
-        different = [f"the images and labels of {cfg.data.name} are not those they were"]
-    different = different or numerics.differences(started["numerics"], now["numerics"])
+    begun = read_config(out)
+    different = differences(begun["tables"], cfg.tables)
+    if not different and begun["data"] != data:
+        different = [f"the images and labels of {data['name']} are not those they were"]
+    different = different or numerics.differences(begun.get("numerics", {}), numerics.settings())
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
         raise InputError(
@@ -235,9 +245,20 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return different
 
 
+def read_lines(out: Path) -> list[dict[str, Any]]:
+    """The lines of a run's results. Raises InputError where they are not of the study that its config.json is of."""
+    path, of = out / "results.jsonl", hashes_of(out)
+    lines = results.trials(path)
+    for number, line in enumerate(lines, 1):
+        if different := [key for key in of if line.get(key) != of[key]]:
+            what = {"config_hash": "another config", "data_hash": "other data"}[different[0]]
+            raise results.damaged(f"{path}:{number}: it is of {what} than {out / 'config.json'}", path)
+    return lines
+
+
 def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
-    lines = results.trials(path)
+    lines = read_lines(path.parent)
     whole, expected = [0], []
     for lane in lanes:
         expected += [identity(cfg.entries[i]) for cell in lane.cells for i in cell.index]
@@ -253,9 +274,9 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
     return lines
 
 
-def _meta(state: LaneState) -> dict[str, Any]:
+def _meta(state: LaneState, of: Mapping[str, str]) -> dict[str, Any]:
     ways = [[way.engine, way.at_once] for way in state.ways]
-    return {"window": state.window, "curves": state.curves, "timed": state.timed, "ways": ways}
+    return {"of": dict(of), "window": state.window, "curves": state.curves, "timed": state.timed, "ways": ways}
 
 
 def _state(like: LaneState, fields: dict[str, Any], meta: dict[str, Any]) -> LaneState:
@@ -275,11 +296,19 @@ def lane_directory(out: Path, number: int) -> Path:
 
 
 def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]) -> LaneState | None:
-    """The newest whole state of a lane, or None."""
-    kind = kind_of(lane)
+    """The newest whole state of a lane, or None. Raises InputError for one of another study."""
+    kind, of, directory = kind_of(lane), hashes_of(out), lane_directory(out, number)
     like = kind.start(lane)
-    restored = checkpoint.restore(lane_directory(out, number), kind.arrays(like), warn)
-    return None if restored is None else _state(like, kind.fields(like, restored[1]), restored[2])
+    restored = checkpoint.restore(directory, kind.arrays(like), warn)
+    if restored is None:
+        return None
+    step, arrays, meta = restored
+    if meta.get("of") != of:
+        raise InputError(
+            f"{directory / str(step)} is of another config or other data than {out / 'config.json'}: put back the one "
+            "that it was saved with"
+        )
+    return _state(like, kind.fields(like, arrays), meta)
 
 
 def run(
@@ -295,9 +324,11 @@ def run(
     check_memory(cfg, lanes)
     check_same(facts(cfg, data, schedule, out, resume, clock))
     with only_writer(out, observer.warn) as check:
-        if from_first(lambda: open_run(out, cfg, fingerprint(data, schedule), resume)) and resume:
+        of_data = fingerprint(data, schedule)
+        if from_first(lambda: open_run(out, cfg, of_data, resume)) and resume:
             observer.warn(f"--resume: there was no run in {out}; this starts one")
-        job = Job(cfg, data, schedule, out, observer, environment(), CompileClock(), clock, check)
+        of = hashes(cfg.tables, of_data)
+        job = Job(cfg, data, schedule, out, observer, environment() | of, of, CompileClock(), clock, check)
         written = _run(job, lanes)
         check()
     return written
@@ -364,7 +395,7 @@ def _train_lane(
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
         job.check()
-        checkpoint.save(directory, state.window, kind.arrays(state), _meta(state))
+        checkpoint.save(directory, state.window, kind.arrays(state), _meta(state, job.of))
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:
@@ -420,35 +451,57 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
 
 def config_of(out: Path) -> Config:
     """The study of a run. Raises InputError where there is none."""
-    path = out / "config.json"
-    if not path.exists():
-        raise InputError(f"{out} holds no run: there is no {path}")
-    return config.parse(read_config(path)["tables"])
+    return config.parse(read_config(out)["tables"])
 
 
-def load_trained(out: Path, warn: Callable[[str], None]) -> tuple[Config, list[Lane], list[Sequence[Any]]]:
-    """The study of a run and its trained networks, a lane. Raises InputError where there are none."""
-    cfg = config_of(out)
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """The networks of a run, as they were read back."""
+
+    cfg: Config
+    data: Mapping[str, Any]  # the fingerprint of what they were trained and evaluated on
+    lanes: Sequence[Lane]
+    states: Sequence[LaneState | None]  # of each lane; None: it was not asked for
+    windows: Sequence[int]  # of each lane: how many a whole training has
+
+    @property
+    def unfinished(self) -> list[str]:
+        """What is not as it was at the end of its training, in words, a lane."""
+        return [
+            f"the networks of lane {number} are those after window {state.window} of {n}, not of the end of a training"
+            for number, (state, n) in enumerate(zip(self.states, self.windows, strict=True))
+            if state is not None and state.window < n
+        ]
+
+
+def load_trained(out: Path, warn: Callable[[str], None], lines: Sequence[Mapping[str, Any]] | None = None) -> Trained:
+    """The newest whole networks of a run, which may be from before the end of their training (`Trained.unfinished`): of
+    all lanes, or of those of some lines of its results. Raises InputError where there are none.
+    """
+    begun = read_config(out)
+    cfg, data = config.parse(begun["tables"]), begun["data"]
     lanes = study.plan([entry.trial for entry in cfg.entries])
-    learned = []
+    n_train, states = data["n_train"], []
     for number, lane in enumerate(lanes):
+        entries = [cfg.entries[i] for cell in lane.cells for i in cell.index]
+        if lines is not None and not any(is_of(line, entry) for line in lines for entry in entries):
+            states.append(None)
+            continue
         state = restore_lane(out, number, lane, warn)
         if state is None:
             raise InputError(f"{lane_directory(out, number)} holds no trained network; go on with --resume first")
-        learned.append(state.learned)
-    return cfg, lanes, learned
+        states.append(state)
+    schedule = Schedule(n_train=n_train, n_assign=0, n_test=0, epochs=cfg.run.epochs, windows=cfg.run.curve_points)
+    return Trained(cfg, data, lanes, states, [kind_of(lane).n_windows(lane, schedule) for lane in lanes])
 
 
-def network_of(
-    cfg: Config, lanes: Sequence[Lane], learned: Sequence[Sequence[Any]], line: dict[str, Any]
-) -> tuple[Any, Any]:
+def network_of(trained: Trained, line: Mapping[str, Any]) -> tuple[Any, Any]:
     """The trial that a line of results.jsonl is of, and what it learned (`Learned`, or a `TrainState`)."""
-    for lane, networks in zip(lanes, learned, strict=True):
-        for cell, network in zip(lane.cells, networks, strict=True):
+    for lane, state in zip(trained.lanes, trained.states, strict=True):
+        for c, cell in enumerate(lane.cells):
             for g, i in enumerate(cell.index):
-                entry = cfg.entries[i]
-                if line.items() >= identity(entry).items():
-                    return entry.trial, study.take(network, g)
+                if state is not None and is_of(line, trained.cfg.entries[i]):
+                    return trained.cfg.entries[i].trial, study.take(state.learned[c], g)
     raise InputError(
         f"no trained network of {line['encoder']} x {line['neuron']} x {line['rule']}, seed {line['seed']}"
     )

@@ -49,6 +49,11 @@ def _window(schedule: Schedule, batch: int) -> int:
     return -(-size // batch) * batch
 
 
+def n_windows(lane: Lane, schedule: Schedule) -> int:
+    """Of the whole training."""
+    return schedule.epochs * -(-schedule.n_train // _window(schedule, lane.inputs.batch_size))
+
+
 def _schedule(lane: Lane, schedule: Schedule, by: Layout, window: int) -> Iterator[Block]:
     """All blocks from a window on to the end of the schedule; `by` draws the order of the images."""
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)

@@ -322,7 +322,7 @@ def test_a_resumed_study_is_the_uninterrupted_one(dataset, whole, tmp_path, stop
         runs.run(cfg, dataset, tmp_path, Watcher(stop_at), clock=False)
     runs.run(cfg, dataset, tmp_path, Watcher(), resume=True, clock=False)
     assert (tmp_path / "results.jsonl").read_bytes() == (whole / "results.jsonl").read_bytes()
-    states = [runs.load_trained(out, pytest.fail)[2] for out in (whole, tmp_path)]
+    states = [[s.learned for s in runs.load_trained(out, pytest.fail).states] for out in (whole, tmp_path)]
     jax.tree.map(np.testing.assert_array_equal, *states)
 
 
@@ -369,15 +369,16 @@ def test_a_loss_that_is_no_number_is_refused(dataset, tmp_path):
 
 
 def test_the_trained_networks_can_be_reloaded(whole, dataset):
-    cfg, lanes, learned = runs.load_trained(whole, pytest.fail)
+    trained = runs.load_trained(whole, pytest.fail)
+    assert not trained.unfinished
     line = json.loads((whole / "results.jsonl").read_text().splitlines()[1])
-    trial, state = runs.network_of(cfg, lanes, learned, line)
+    trial, state = runs.network_of(trained, line)
     images = gradient.as_images(trial.network, dataset.test_images[:100])
     response = trial.network.respond(state.params, images[None], 3, 1.0)
     right = response.answer() == dataset.test_labels[:100]
     assert np.mean(right) == line["accuracy"]
     schedule = study.Schedule(n_train=200, n_assign=0, n_test=100)
-    asked = lane.asked(lanes[0], dataset, schedule, learned[0][0], lambda n: None)
+    asked = lane.asked(trained.lanes[0], dataset, schedule, trained.states[0].learned[0], lambda n: None)
     assert [one["accuracy"] for one in asked][1] == line["accuracy"]
 
 

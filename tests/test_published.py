@@ -13,7 +13,8 @@ sys.path.insert(0, str(ROOT / "experiments"))
 
 
 def records(run):
-    return results.read(ROOT / "checkpoints" / run / "results.jsonl")
+    path = ROOT / "checkpoints" / run
+    return runs.read_lines(path) if (path / "config.json").exists() else results.read(path / "results.jsonl")
 
 
 def cells(run):
@@ -73,11 +74,11 @@ def test_readme_shows_the_committed_results():
 @pytest.mark.parametrize("run", ["headline"])
 def test_trained_networks_reload(run):
     warnings = []
-    cfg, lanes, learned = runs.load_trained(ROOT / "checkpoints" / run, warnings.append)
-    assert not warnings
-    assert [x.weights.shape for x in learned[0]] == [(len(lanes[0].cells[0].index), 784, 100)]
+    trained = runs.load_trained(ROOT / "checkpoints" / run, warnings.append)
+    assert not warnings and not trained.unfinished
+    assert [x.weights.shape for x in trained.states[0].learned] == [(len(trained.lanes[0].cells[0].index), 784, 100)]
     for line in records(run):
-        trial, network = runs.network_of(cfg, lanes, learned, line)
+        trial, network = runs.network_of(trained, line)
         assert abs(network.weights.sum(axis=0) - trial.network.norm).max() < 0.01
 
 

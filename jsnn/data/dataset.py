@@ -1,6 +1,7 @@
 """What a data set is once it is in memory, and the one place where arrays become one."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,28 @@ class Dataset:
     def split(self) -> str:
         """What the images in the place of the test images are: a key of `SPLITS`."""
         return "validation" if self.n_held_out else "test"
+
+    def fingerprint(self, n_train: int, n_test: int) -> dict[str, Any]:
+        """What a run says of its data, so that nothing else is taken for it: the first `n_train` training and `n_test`
+        test images. As JSON.
+        """
+        digest = hashlib.sha256()
+        for array, n in (
+            (self.train_images, n_train),
+            (self.train_labels, n_train),
+            (self.test_images, n_test),
+            (self.test_labels, n_test),
+        ):
+            digest.update(np.ascontiguousarray(array[:n]).tobytes())
+        return {
+            "name": self.name,
+            "split": self.split,
+            "shape": list(self.train_images.shape[1:]),  # of an image
+            "n_classes": self.n_classes,
+            "n_train": n_train,
+            "n_evaluated": n_test,
+            "sha256": digest.hexdigest(),
+        }
 
     def held_out(self, n: int) -> "Dataset":
         """The last `n` training images in the place of the test images, which nobody sees: for tuning.

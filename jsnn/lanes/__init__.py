@@ -63,7 +63,8 @@ class Job:
     schedule: Schedule
     out: Path
     observer: Observer
-    environment: dict[str, Any]
+    environment: dict[str, Any]  # what each line says of where it was made, `of` included
+    of: dict[str, str]  # what states say of the study they are of (`jsnn.records.hashes`)
     compiled: CompileClock
     clock: bool
     check: Callable[[], None]  # raises InputError where `out` is no longer the directory that it was
@@ -78,6 +79,10 @@ class Kind(Protocol):
 
     def begin(self, job: Job, lane: Lane) -> LaneState:
         """Untrained networks, and all decisions made on how to train them."""
+        ...
+
+    def n_windows(self, lane: Lane, schedule: Schedule) -> int:
+        """Of the whole training: what `LaneState.window` is at its end."""
         ...
 
     def arrays(self, state: LaneState) -> dict[str, Any]:

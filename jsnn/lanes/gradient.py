@@ -28,6 +28,17 @@ def n_updates(lane: Lane, schedule: Schedule) -> int:
     return schedule.epochs * (schedule.n_train // lane.inputs.batch_size)
 
 
+def _window(n_batches: int, schedule: Schedule) -> int:
+    """Batches of a window."""
+    return -(-n_batches // schedule.windows)
+
+
+def n_windows(lane: Lane, schedule: Schedule) -> int:
+    """Of the whole training."""
+    n_batches = schedule.n_train // lane.inputs.batch_size
+    return schedule.epochs * -(-n_batches // _window(n_batches, schedule))
+
+
 def layout_of(lane: Lane, at_once: int) -> Layout:
     """Where the trials are computed."""
     return dataclasses.replace(layouts(len(lane.cells[0].index), 1)[0], at_once=at_once)
@@ -130,8 +141,8 @@ def train(
     """
     (cell,), n, batch = lane.cells, schedule.n_train, lane.inputs.batch_size
     n_batches, total = n // batch, n_updates(lane, schedule)
-    size = -(-n_batches // schedule.windows)  # batches of a window
-    per_epoch = -(-n_batches // size)
+    size = _window(n_batches, schedule)
+    per_epoch = n_windows(lane, schedule) // schedule.epochs
     layout = layout_of(lane, state.ways[0].at_once)
     pixels, labels = layout.put(data.train_images[:n]), layout.put(data.train_labels[:n])
     order = None

@@ -12,7 +12,7 @@ from jsnn.network import Learned
 from jsnn.study import Lane, LaneState
 
 SILENT = 0.9  # of the test images: a network that fires at fewer of them is warned of
-start, train = study.start, training.train
+start, train, n_windows = study.start, training.train, training.n_windows
 
 
 def begin(job: Job, lane: Lane) -> LaneState:
