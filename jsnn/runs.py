@@ -247,18 +247,23 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 def read_lines(out: Path) -> list[dict[str, Any]]:
     """The lines of a run's results. Raises InputError where they are not of the study that its config.json is of."""
+    lines = results.trials(out / "results.jsonl")
+    check_study(out, lines)
+    return lines
+
+
+def check_study(out: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Raises InputError for lines of results of another study than a run's config.json is of."""
     path, of = out / "results.jsonl", hashes_of(out)
-    lines = results.trials(path)
     for number, line in enumerate(lines, 1):
         if different := [key for key in of if line.get(key) != of[key]]:
             what = {"config_hash": "another config", "data_hash": "other data"}[different[0]]
             raise results.damaged(f"{path}:{number}: it is of {what} than {out / 'config.json'}", path)
-    return lines
 
 
 def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
-    lines = read_lines(path.parent)
+    lines = results.trials(path)
     whole, expected = [0], []
     for lane in lanes:
         expected += [identity(cfg.entries[i]) for cell in lane.cells for i in cell.index]
@@ -271,6 +276,7 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
             raise results.damaged(f"{path}:{number}: it should be the line of {trial}", path)
     if len(lines) not in whole:
         raise results.damaged(f"{path}: it has {len(lines)} lines and should have one of {whole}", path)
+    check_study(path.parent, lines)
     return lines
 
 

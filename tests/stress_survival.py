@@ -97,7 +97,7 @@ class Study:
 
     def networks(self, out, warn):
         """All numbers of the trained networks."""
-        return [np.asarray(x) for x in jax.tree.leaves(runs.load_trained(out, warn)[2])]
+        return [np.asarray(x) for x in jax.tree.leaves([s.learned for s in runs.load_trained(out, warn).states])]
 
     def run(self, out, resume=True):
         """Go on in a directory: the warnings."""
