@@ -242,7 +242,8 @@ class Console:
     def position(self) -> str:
         """How much is done, and how long the rest will take."""
         now = time.monotonic()
-        done, total, left = self.forecast.done, self.forecast.total, self.forecast.remaining(now)
+        total, left = self.forecast.total, self.forecast.remaining(now)
+        done = min(self.forecast.done, total)  # a damaged state is made again
         rest = "estimating the time left" if left is None else f"about {clock(left)} left"
         share = f"{100 * done // max(total, 1)} %"
         return f"{clock(now - self.began)}  {done:,} of {total:,} presentations ({share}), {rest}"

@@ -96,7 +96,7 @@ def test_a_grid_is_compared_with_its_trials_alone():
 def test_table_and_figure_are_drawn_with_and_without_a_rival(tmp_path):
     shown = [c for c in CASES if c.rival in ("bindsnet", ALONE)]
     records = [summary(c, [own(10.0)], [peer(1.0) | {"times_cores": 2}] if i % 2 else []) for i, c in enumerate(shown)]
-    assert table(records).row_count == len(records)
+    assert len(table(records).rows) == len(records)
     assert all(isinstance(text, str) for text in row(records[0]))
     figure(records).savefig(tmp_path / "cost.png", dpi=40)
 

@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def test_a_figure_that_cannot_be_written_is_said_before_the_work(out, reason, mo
         command(prices.main)
     err = capsys.readouterr().err
     assert exit.value.code == 2 and reason in err and err.count("\n") == 1
+
+
+def test_a_backend_that_does_not_exist_has_no_part_in_figures():
+    command = [sys.executable, EXPERIMENTS / "prices.py", "--help"]
+    environment = os.environ | {"MPLBACKEND": "nonsense", "PYTHONPATH": str(EXPERIMENTS.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0 and not done.stderr
 
 
 NAMES, NUMBERS = ("encoder", "neuron", "rule"), ("accuracy", "drive", "output spikes", "silent images", "dead neurons")

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from rivals.cases import ALONE, Case
+from terminal import Table
 
 Report = Mapping[str, Any]  # what a worker printed
 
@@ -107,14 +108,9 @@ def table(records: Sequence[Report]) -> Any:
     """All cases: images a second (stdp-*: time steps of the batch), median and spread; `agree`: event and dense engine
     learned the same.
     """
-    from rich import box
-    from rich.table import Table
-
-    shown = Table(title=str(records[0]["device"]), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in COLUMNS:
-        shown.add_column(name, no_wrap=name in ("case", "rival"))
+    shown = Table(COLUMNS[:1], COLUMNS[1:], title=str(records[0]["device"]))
     for record in records:
-        shown.add_row(*row(record))
+        shown.add(*row(record))
     return shown
 
 
