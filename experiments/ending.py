@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 from jsnn.errors import Deserted, InputError
 from jsnn.text import plain
@@ -70,10 +71,9 @@ def end(line: str, code: int) -> None:
         if line:
             start = b"\r\x1b[K" if os.isatty(2) else b""
             os.write(2, start + plain(line).encode(sys.stderr.encoding or "utf-8", "jsnn.ascii") + b"\n")
-    if "jsnn.grid" in sys.modules:
-        from jsnn import grid
-
-        grid.leave(f"process {grid.process()} of this job has stopped ({line.removeprefix('error: ') or 'a defect'})")
+    if (grid := _job()) is not None:
+        why = line.removeprefix("error: ") or "a defect"
+        grid.leave(f"process {grid.process()} of this job has stopped ({why})")
     os._exit(code)
 
 
@@ -129,10 +129,8 @@ def _attend(reader: int) -> None:
 def _ask() -> str:
     """Tell the first process of the job, which tells all when to stop."""
     why = f"stopped by {signal.Signals(STOP.signal or 0).name}"
-    if "jsnn.grid" in sys.modules:
-        from jsnn import grid
-
-        why = f"process {grid.process()} of this job was {why}" if grid.n_processes() > 1 else why
+    if (grid := _job()) is not None:
+        why = f"process {grid.process()} of this job was {why}"
         grid.ask(why)
     return why
 
@@ -163,19 +161,17 @@ def run(main: Callable[[], None], hint: str = "", unwinds: bool = False) -> None
         time.sleep(2.0)  # who watches the connections may know better
         line, code = f"error: {error}; start all with --resume", 3
     except Exception:
-        if not _is_joined():
+        if _job() is None:
             raise
         traceback.print_exc()
         line, code = "", 1
-    if STOP.signal is None and not _is_joined():
+    if STOP.signal is None and _job() is None:
         print(line, file=sys.stderr)
         sys.exit(code)
     end(line, code)
 
 
-def _is_joined() -> bool:
-    if "jsnn.grid" not in sys.modules:
-        return False
-    from jsnn import grid
-
-    return grid.n_processes() > 1
+def _job() -> Any:
+    """`jsnn.grid`, if this process has joined a job; importing it here would wait for the main thread to do so."""
+    grid = sys.modules.get("jsnn.grid")
+    return grid if getattr(grid, "_LINKS", None) else None
