@@ -154,11 +154,12 @@ def shown(value: Any) -> str:
 
 def plain(tables: Mapping[str, Any]) -> None:
     """Raises InputError for tables that no study has: nested without end, or with integers that nothing can hold."""
-    level, depth = [("", tables)], 0
+    level: list[tuple[str, Any]] = [("", tables)]
+    depth = 0
     while level:
         if depth > DEEPEST:
             raise InputError(f"{shown(level[0][0])[1:-1]}: tables and lists should be nested at most {DEEPEST} deep")
-        below = []
+        below: list[tuple[str, Any]] = []
         for path, value in level:
             if isinstance(value, int) and not -(2**63) <= value < 2**63:
                 raise InputError(f"{path} = {shown(value)}: it should be a valid number, of at most 64 bits")

@@ -10,15 +10,15 @@ import os
 import stat
 import zlib
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from jsnn.errors import InputError
 
 GZIP = b"\x1f\x8b"  # what a gzip file begins with, whatever its name says
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> BufferedReader:
     """A regular file, to be read. Raises OSError, one that says so for a pipe, a device or a directory."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # or a pipe would wait for who writes
     try:
@@ -72,7 +72,7 @@ def read_declared(path: Path, n_header: int, n_content: Callable[[bytes], int], 
         raise unreadable(path, error) from None
 
 
-def _check_size(path: Path, file: IO[bytes], most: int) -> None:
+def _check_size(path: Path, file: BufferedReader, most: int) -> None:
     size = os.fstat(file.fileno()).st_size
     if size > most:
         raise InputError(f"{path} has {size} bytes: it should have at most {most}; is it a file of another kind?")
