@@ -50,13 +50,15 @@ STUDIES = {
 n_assign = 8
 [run]
 engine = "dense"
-n_steps = 6
+n_steps = 12
+dt = 5.0
 curve_points = 3
 checkpoint_seconds = 0.0
 [matrix]
 encoder = ["poisson", "bernoulli"]
 [network]
 n_neurons = 4
+gain = 3.0
 [sweep.run]
 seed = [0, 1]
 """,
@@ -92,7 +94,7 @@ class Study:
         with tripwire(out, lambda event, path: self.images.append(snapshot(out))):
             self.run(out, resume=False)
         self.images.append(snapshot(out))
-        self.results, self.states = (out / "results.jsonl").read_bytes(), self.last_states(out)
+        self.results, self.states = (out / "results.jsonl").read_bytes(), self.last_states(out)[0]
         self.learned = self.networks(out, print)
 
     def networks(self, out, warn):
@@ -112,10 +114,16 @@ class Study:
         return [None if state is None else contents(state) for state in states], heard
 
     def is_right(self, out):
-        """Whether a directory is as the uninterrupted run has left it."""
-        leftovers = [path for path in out.rglob("*") if LEFTOVER.search(path.name) or path.name == LOCK]
-        same = (out / "results.jsonl").read_bytes() == self.results
-        return same and self.last_states(out) == self.states and not leftovers
+        """Whether a directory is as the uninterrupted run has left it; what differs is printed."""
+        leftovers = [path.name for path in out.rglob("*") if LEFTOVER.search(path.name) or path.name == LOCK]
+        states, heard = self.last_states(out)
+        different = [f"left: {', '.join(leftovers)}"] if leftovers else []
+        different += ["results.jsonl"] if (out / "results.jsonl").read_bytes() != self.results else []
+        both = zip(states, self.states, strict=True)
+        different += [f"state {n}" for n, (state, right) in enumerate(both) if state != right]
+        if different or heard:
+            print(f"  different: {different}, heard: {heard}")
+        return not different and not heard
 
 
 def snapshot(out):
@@ -181,7 +189,9 @@ def crash(case, rng, out):
                 return False
             if len(images) > when:
                 lay(images[when], out)
-        heard = [line for line in case.run(out) if "there was no run" not in line]
+        heard = [line for line in case.run(out) if "damaged" in line]  # nothing is
+        if heard:
+            print(f"  heard: {heard}")
         return case.is_right(out) and not heard
 
     return judged(act, f"{case.name}, image {at} {how}")
