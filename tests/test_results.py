@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jsnn import results
+from jsnn import records, results
 from jsnn.errors import InputError
 from jsnn.files import UNFINISHED, sweep
 
@@ -82,7 +83,7 @@ def test_a_full_disk(path):
     script = f"""
 import resource
 from pathlib import Path
-from jsnn import results
+from jsnn import records, results
 from jsnn.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
@@ -163,3 +164,25 @@ def test_infinite_numbers_come_back_and_what_is_no_number_is_null(path):
     text = path.read_text()
     json.loads(text, parse_constant=pytest.fail)
     assert results.read(path) == [record | {"a": [None, [1, 2]]}]
+
+
+def test_the_commit_is_of_the_repository_that_tracks_the_files(tmp_path):
+    """Not of one that the package is installed into; and it says whether its files were changed."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
+    package = tmp_path / "package"
+    package.mkdir()
+    for name in ("package/__init__.py", "other.txt"):
+        (tmp_path / name).write_text("")
+    assert records.git_commit(package) is None
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "other.txt"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    assert records.git_commit(package) is None  # as in a virtual environment of a repository
+    subprocess.run([*git, "add", "package"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    commit = records.git_commit(package)
+    assert re.fullmatch("[0-9a-f]{12}", commit)
+    (tmp_path / "other.txt").write_text("changed")
+    assert records.git_commit(package) == commit
+    (package / "__init__.py").write_text("changed")
+    assert records.git_commit(package) == f"{commit}-dirty"
