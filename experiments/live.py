@@ -256,8 +256,8 @@ class Console:
             how = f"{self.doing}, {speed:,.0f} presentations/s" if speed else self.doing
             return ", ".join(filter(None, [f"{self.who}: {how}", self.note]))
         stage = "compiling" if self.forecast.first else "finishing"
-        what = f"{stage} ({self.doing})" if counted else self.doing
-        return f"{self.who or 'the run'}: {what or 'starting'}, for {clock(seconds)}"
+        what = f"{self.who}: {stage} ({self.doing})" if counted else self.doing
+        return f"{what or 'starting'}, for {clock(seconds)}"
 
     def say(self, text: str) -> None:
         """A line, from outside in part."""

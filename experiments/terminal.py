@@ -31,8 +31,8 @@ codecs.register_error("jsnn.ascii", _in_ascii)
 def prepare_streams() -> None:
     """Print whatever there is to be printed, in any encoding of the terminal."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="jsnn.ascii")
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="jsnn.ascii")
 
 
 def user_path(text: str) -> Path:
