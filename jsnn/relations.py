@@ -79,7 +79,7 @@ def _by_gradients(trial: GradientTrial, where: str) -> None:
     _unread_by_gradients(trial, where)
 
 
-def is_timeless(neuron: IF | LIF | ReLU) -> bool:
+def is_timeless(neuron: Any) -> bool:
     """Whether nothing of it depends on what a step is in ms."""
     return not isinstance(neuron, LIF) and not getattr(neuron, "refractory", None)
 
