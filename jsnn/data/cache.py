@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,8 +98,9 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def write(path: Path, dataset: Dataset) -> None:
     """Store the arrays of a data set, with a checksum. No reader ever sees half a file. Raises OSError."""
-    arrays = {part: np.asarray(getattr(dataset, part)) for part in ARRAYS}
+    arrays: dict[str, Any] = {part: np.asarray(getattr(dataset, part)) for part in ARRAYS}
+    arrays["sha256"] = np.frombuffer(_checksum(arrays), np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.sweep(path.parent, A_DAY)
     with files.replacing(path) as file:
-        np.savez(file, **arrays, sha256=np.frombuffer(_checksum(arrays), np.uint8))
+        np.savez(file, **arrays)
