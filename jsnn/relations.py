@@ -227,8 +227,9 @@ def _without_effect(network: Network, where: str) -> None:
     }
     if isinstance(inhibition, InhibitoryLayer):
         why, layer = "inhibitory neurons, which nothing inhibits", inhibition.neuron
+        floor = getattr(layer, "v_floor", None)
         lowest = min(getattr(layer, name) for name in ("v_rest", "v_init", "v_reset") if getattr(layer, name, None))
-        floored = getattr(layer, "v_floor", lowest) != type(layer).v_floor and layer.v_floor <= lowest
+        floored = floor is not None and floor != getattr(type(layer), "v_floor", floor) and floor <= lowest
         lost["inhibition.neuron.v_floor"] = floored, why
         if isinstance(inhibition.synapse, Conductance):
             for name in ("tau_inhibitory", "e_inhibitory"):
