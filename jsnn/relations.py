@@ -228,7 +228,8 @@ def _without_effect(network: Network, where: str) -> None:
     if isinstance(inhibition, InhibitoryLayer):
         why, layer = "inhibitory neurons, which nothing inhibits", inhibition.neuron
         floor = getattr(layer, "v_floor", None)
-        lowest = min(getattr(layer, name) for name in ("v_rest", "v_init", "v_reset") if getattr(layer, name, None))
+        potentials = [getattr(layer, name, None) for name in ("v_rest", "v_init", "v_reset")]
+        lowest = min(v for v in potentials if v is not None)
         floored = floor is not None and floor != getattr(type(layer), "v_floor", floor) and floor <= lowest
         lost["inhibition.neuron.v_floor"] = floored, why
         if isinstance(inhibition.synapse, Conductance):

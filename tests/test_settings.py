@@ -228,6 +228,9 @@ def test_what_an_inhibitory_layer_does_not_compute_is_refused():
     refused("neuron is SRM0: inhibitory neurons spike and have no noise", inhibition=layer(neuron=SRM0()))
     refused("neuron is ReLU: inhibitory", inhibition=layer(neuron=config.REGISTRIES["neuron"]["relu"]))
     refused("neuron.v_floor has no effect", inhibition=layer(neuron=LIF(v_floor=-70.0, **fixed)))
+    for name in ("if", "lif", "unit_if", "unit_lif"):  # some of them have only potentials of 0
+        fine = Network(neuron=LIF(), rule=Triplet(), inhibition=layer(neuron=config.REGISTRIES["neuron"][name]))
+        relations.check(Trial(inputs=Inputs(encoder=Poisson()), network=fine), "trial")
     euler = EulerLIF(tau_m=10.0, adaptation=None, **fixed)
     for idle in ({"tau_inhibitory": 5.0}, {"e_inhibitory": -80.0}):
         refused("inhibitory has no effect", inhibition=layer(neuron=euler, synapse=Conductance(**idle)))
