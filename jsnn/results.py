@@ -65,8 +65,8 @@ FIELDS: dict[str, Any] = {  # what readers ask of the line of a trial; there is 
     "confusions": dict[str, list[list[Steps]]],
     "curve": list[Annotated[list[Finite], Len(2, 2)]],
     "neuron_labels": list[int] | None,
-    "input_spikes": Finite | None,
-    "output_spikes": Finite | None,
+    "input_spikes": Finite | None,  # pyright: ignore[reportOperatorIssue]
+    "output_spikes": Finite | None,  # pyright: ignore[reportOperatorIssue]
     "synaptic_operations": Finite,
 }
 MORE_FIELDS: dict[str, Any] = {  # which some of them have

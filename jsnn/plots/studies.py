@@ -342,7 +342,7 @@ def _evaluated(records: Sequence[Record]) -> str:
     """What the accuracy of the records is of: the test images, training images that were held out, or either."""
     splits = {record.get("split") for record in records}
     return {"test": "test accuracy", "validation": "accuracy on held-out training images"}.get(
-        splits.pop() if len(splits) == 1 else None, "accuracy"
+        str(splits.pop()) if len(splits) == 1 else "", "accuracy"
     )
 
 
