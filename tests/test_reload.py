@@ -257,6 +257,7 @@ def test_other_images_under_the_same_name(made, excerpt, command, monkeypatch):
     assert "its images and labels are others" in refused(command(evaluate.main, made))
 
 
+@pytest.mark.slow
 def test_the_excerpt_says_that_it_stands_in(excerpt, command, tmp_path):
     tables = copy.deepcopy(STUDY) | {"data": {"name": "mnist", "n_train": 48, "n_assign": 24, "n_test": 16}}
     runs.run(config.parse(tables), dataclasses.replace(excerpt, name="mnist"), tmp_path / "run", Watcher())
