@@ -27,6 +27,7 @@ from jsnn.errors import InputError
 from jsnn.grid import fetch, in_step, is_first
 
 logging.getLogger("absl").setLevel(logging.ERROR)
+logging.getLogger("asyncio").addFilter(lambda record: not _is_late(record.getMessage()))
 KEPT = 2
 COMMIT_SUCCESS_FILE = "commit_success.txt"  # of orbax
 LEFTOVER = re.compile(r"\d+\.(unfinished|old|orbax-checkpoint-tmp).*")
@@ -37,6 +38,11 @@ def _digest(arrays: Any, meta: dict[str, Any]) -> str:
     for leaf in jax.tree.leaves(arrays):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()
+
+
+def _is_late(message: str) -> bool:
+    """Whether asyncio reports, some time later, another of the errors of a damaged file that has been warned of."""
+    return "exception was never retrieved" in message and "tensorstore" in message
 
 
 def _x64() -> bool:
@@ -152,9 +158,7 @@ def restore(directory: Path, like: Any, warn: Callable[[str], None]) -> tuple[in
             with _quiet(), ocp.Checkpointer(ocp.CompositeCheckpointHandler()) as checkpointer:
                 restored = checkpointer.restore(
                     path,
-                    ocp.args.Composite(
-                        arrays=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()
-                    ),
+                    ocp.args.Composite(arrays=ocp.args.StandardRestore(like), meta=ocp.args.JsonRestore()),
                 )
             meta = restored["meta"]
             if meta.get("x64", False) != _x64():  # arrays come as this process would have them

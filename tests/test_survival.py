@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import os
 import random
 import re
@@ -623,6 +624,13 @@ def test_the_checksum_covers_arrays_and_the_rest(tmp_path, monkeypatch):
         step, restored, rest = checkpoint.restore(tmp_path, arrays, warnings.append)
         assert step == 1 and checkpoint._digest(restored, rest) == digest
         assert len(warnings) == 1 and "its contents do not match its checksum" in warnings[0]
+
+
+def test_errors_of_a_damaged_file_are_told_once(caplog):
+    log = logging.getLogger("asyncio")
+    log.error("Task exception was never retrieved\nfuture: <Task exception=ValueError('DATA_LOSS [tensorstore_spec=')>")
+    log.error("Task exception was never retrieved\nfuture: <Task exception=ValueError('mine')>")
+    assert [record.message.count("mine") for record in caplog.records] == [1]
 
 
 @pytest.mark.parametrize("n", [40, pytest.param(1000, marks=pytest.mark.slow)])
