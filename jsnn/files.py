@@ -126,7 +126,7 @@ def locked(directory: Path, warn: Callable[[str], None]) -> Iterator[Lock]:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = "not a directory" if isinstance(error, FileExistsError) else error.strerror
-        raise InputError(f"--out {directory}: {reason}; it should be a directory, or a new name") from None
+        raise InputError(f"cannot write to {directory}: {reason}; choose another --out") from None
     try:
         lock = Lock(path, _acquire(path, warn))
     except OSError as error:

@@ -938,7 +938,12 @@ def test_results_that_cannot_be_written_leave_those_before(tmp_path, monkeypatch
         raise OSError(28, os.strerror(28))
 
     if where == "write":
-        monkeypatch.setattr(Path, "open", lambda path, mode: open("/dev/full", "wb"))
+        opened = Path.open
+
+        def full(path, mode="r", *more, **keywords):
+            return opened(Path("/dev/full"), "wb") if mode == "xb" else opened(path, mode, *more, **keywords)
+
+        monkeypatch.setattr(Path, "open", full)
     else:
         monkeypatch.setattr(os, where, fail)
     with pytest.raises(InputError, match=r"cannot write .*/results.jsonl: No space left on device; ") as error:
