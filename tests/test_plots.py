@@ -269,12 +269,21 @@ def test_legend_lies_beside_the_panels():
 
 
 def test_curves_of_several_seeds_are_a_mean_with_a_band():
-    curves = [[[1000, 0.4], [2000, 0.6], [3000, 0.9]], [[1000, 0.2], [2000, 0.4]]]
-    (axes,) = panels(drawn(plots.learning_curves([record(seed=i, curve=c) for i, c in enumerate(curves)])))
+    curves = [[[1000, 0.4], [2000, 0.6], [3000, 0.9]], [[1000, 0.2], [2000, 0.4]], [[1000, 0.3], [2000, 0.5]]]
+    records = [record(seed=i, curve=c) for i, c in enumerate(curves)]
+    (axes,) = panels(drawn(plots.learning_curves(records)))
     assert lines(axes)["poisson lif stdp"].get_xydata() == pytest.approx(np.array([[1000, 30], [2000, 50]]))
     (band,) = axes.collections
-    half = 12.7062 * 100 * np.std([0.2, 0.4], ddof=1) / np.sqrt(2)  # Student's t for two seeds
+    half = 4.30265 * 100 * np.std([0.2, 0.3, 0.4], ddof=1) / np.sqrt(3)  # Student's t for three seeds
     assert band.get_datalim(axes.transData).intervaly == pytest.approx([30 - half, 50 + half], rel=1e-4)
+    figure = drawn(plots.learning_curves(records[:2]))
+    assert not panels(figure)[0].collections and "2 seeds and their mean" in caption(figure)
+
+
+def test_the_ann_does_not_stretch_the_axis():
+    ann = record(plots.ANN, curve=[[100_000, 0.5], [900_000, 0.9]])
+    (axes,) = panels(drawn(plots.learning_curves([record(), ann])))
+    assert axes.get_xlim()[1] < 3000 and list(lines(axes)["ANN"].get_ydata()) == [90, 90]
 
 
 def test_panels_of_curves_wrap_and_the_outer_ones_are_labelled():
@@ -306,16 +315,40 @@ def test_no_records_is_an_error():
 def test_sweep_is_a_line_of_means_against_the_number_with_the_most_values():
     records = [
         record(accuracy=b / 1000 + 0.02 * s, seed=s, overrides={"run.batch_size": b, "network.reduction": r})
-        for b in (1, 16, 256) for s in (0, 1) for r in ("sum", "mean")
+        for b in (1, 16, 256) for s in (0, 1, 2) for r in ("sum", "mean")
     ]  # fmt: skip
-    (axes,) = panels(drawn(plots.sweep(records)))
+    figure = drawn(plots.sweep(records))
+    (axes,) = panels(figure)
     assert axes.get_xlabel() == "run.batch_size" and axes.get_xscale() == "log"
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["reduction sum", "reduction mean"]
+    assert legend(figure) == ["reduction sum", "reduction mean"]
     line, _, (bars,) = axes.containers[0]
-    np.testing.assert_allclose(line.get_xydata(), [[1, 1.1], [16, 2.6], [256, 26.6]])
-    half = 12.7062 * 100 * np.std([0.0, 0.02], ddof=1) / np.sqrt(2)
-    np.testing.assert_allclose(bars.get_segments()[0][:, 1], [1.1 - half, 1.1 + half], rtol=1e-4)
+    np.testing.assert_allclose(line.get_xydata(), [[1, 2.1], [16, 3.6], [256, 27.6]])
+    half = 4.30265 * 100 * np.std([0.0, 0.02, 0.04], ddof=1) / np.sqrt(3)
+    np.testing.assert_allclose(bars.get_segments()[0][:, 1], [0, 2.1 + half], rtol=1e-4)
+    np.testing.assert_allclose(bars.get_segments()[2][:, 1], [27.6 - half, 27.6 + half], rtol=1e-4)
+
+
+def test_two_seeds_of_a_sweep_are_dots():
+    records = [
+        record(accuracy=a, seed=s, overrides={"rule.eta": eta})
+        for eta, found in ((1, (0.1, 0.9)), (2, (0.0, 1.0))) for s, a in enumerate(found)
+    ]  # fmt: skip
+    figure = drawn(plots.sweep(records))
+    (axes,) = panels(figure)
+    low, high = axes.get_ylim()
+    assert 0 <= low and high <= 100 and "2 seeds and their mean" in caption(figure)
+    np.testing.assert_allclose(axes.collections[-1].get_offsets(), [[1, 10], [1, 90], [2, 0], [2, 100]])
+
+
+def test_a_line_of_a_sweep_has_no_number_that_its_cell_has_not():
+    records = [record(cell, overrides=own | {"rule.eta": eta}) for eta in (1, 2, 3) for cell, own in (
+        (("poisson", "if", "stdp"), {}),
+        (("poisson", "srm0", "stdp"), {"neuron.tau_m": 7.0}),
+        (("poisson", "lif", "stdp"), {"neuron.tau_m": 5.0}),
+        (("poisson", "lif", "stdp"), {"neuron.tau_m": 9.0}),
+    )]  # fmt: skip
+    names = ["Poisson IF STDP", "Poisson SRM0 STDP", "Poisson LIF STDP, tau m 5.0", "Poisson LIF STDP, tau m 9.0"]
+    assert legend(drawn(plots.sweep(records, "rule.eta"))) == names
 
 
 def test_sweep_is_one_line_over_numbers_that_go_together():
@@ -323,8 +356,9 @@ def test_sweep_is_one_line_over_numbers_that_go_together():
         record(accuracy=n / 1000, seed=s, overrides={"network.n_neurons": n, "network.scaling.target": 2 / n})
         for n in (25, 100, 400) for s in (0, 1)
     ]  # fmt: skip
-    (axes,) = panels(drawn(plots.sweep(records, "network.n_neurons")))
-    assert axes.get_legend() is None
+    figure = drawn(plots.sweep(records, "network.n_neurons"))
+    (axes,) = panels(figure)
+    assert not figure.legends
     (line,) = (container[0] for container in axes.containers)
     np.testing.assert_allclose(line.get_xydata(), [[25, 2.5], [100, 10], [400, 40]])
 
@@ -334,8 +368,9 @@ def test_swept_curves_are_a_line_of_means_for_each_value():
         record(curve=[[500, n / 1000 + 0.1 * s], [1500, 0.5]], seed=s, overrides={"network.n_neurons": n})
         for n in (400, 25) for s in (0, 1)
     ]  # fmt: skip
-    (axes,) = panels(drawn(plots.swept_curves(records)))
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["neurons 25", "neurons 400"]
+    figure = drawn(plots.swept_curves(records))
+    (axes,) = panels(figure)
+    assert legend(figure) == ["neurons 25", "neurons 400"]
     few, many = axes.get_lines()
     np.testing.assert_allclose(few.get_xydata(), [[500, 7.5], [1500, 50]])
     np.testing.assert_allclose(many.get_xydata(), [[500, 45], [1500, 50]])

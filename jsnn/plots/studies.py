@@ -46,6 +46,7 @@ SETTINGS = (
     *("n_train", "n_presentations", "n_evaluated"),
 )
 PER_ROW = 3  # panels beside each other
+SEEDS = 3  # that a band or a bar is drawn of: the interval of two is mostly wider than what they differ from others by
 
 # What names are called, in the order they are drawn; names that are not here come last, as they are.
 ENCODERS = {"poisson": "Poisson", "bernoulli": "Bernoulli", "rank_order": "rank order"}
@@ -107,8 +108,8 @@ def accuracy_matrix(records: Sequence[Record], published: Mapping[Cell, float] |
 @mpl.rc_context(STYLE)
 def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     """Accuracy (%) against one value of a sweep, by its path in `overrides`: by default the number that has the
-    most values. Lines for what else differs, unless it follows from that number; mean over seeds, and its 95 % interval
-    where there are several.
+    most values. Lines for what else differs, unless it follows from that number; mean over seeds, and its 95 %
+    interval, as far as accuracies go, or of two seeds both.
     """
     spiking, x, others = _swept(records, x)
     curves: dict[str, dict[float, dict[Any, float]]] = {}
@@ -120,18 +121,25 @@ def sweep(records: Sequence[Record], x: str | None = None) -> Figure:
     for i, (line, points) in enumerate(curves.items()):
         at = sorted(points)
         found = [list(points[value].values()) for value in at]
-        half = [statistics.interval(v).half if len(v) > 1 else 0.0 for v in found]
+        mean = np.array([np.mean(v) for v in found])
+        half = np.array([statistics.interval(v).half if len(v) >= SEEDS else 0.0 for v in found])
         style: Any = look(i) | {"marker": "o", "markersize": 3.5, "linewidth": 1.4}
-        axes.errorbar(at, [np.mean(v) for v in found], half, label=line, capsize=2.5, **style)
+        bars = [np.minimum(half, mean), np.minimum(half, 100 - mean)]
+        axes.errorbar(at, mean, bars, label=line, capsize=2.5, **style)
+        few = [(value, one) for value, v in zip(at, found, strict=True) if 1 < len(v) < SEEDS for one in v]
+        if few:
+            axes.scatter(*zip(*few, strict=True), s=10, color=style["color"], alpha=0.5, linewidth=0)
     values = sorted({r["overrides"][x] for r in spiking})
     if values[0] > 0 and values[-1] >= 10 * values[0]:
         axes.set_xscale("log")
         axes.set_xticks(values, [f"{value:g}" for value in values])
         axes.minorticks_off()
-    axes.set(xlabel=plain(x, LABEL), ylabel=f"{_evaluated(spiking)} (%)")
+    lowest, highest = axes.get_ylim()
+    ends = max(lowest, 0), min(highest, 100)
+    axes.set(xlabel=plain(x, LABEL), ylabel=f"{_evaluated(spiking)} (%)", ylim=ends)
     axes.grid(axis="y")
     _legend(figure, axes)
-    return titled(figure, f"{_evaluated(spiking).capitalize()} against {word(x)}", _facts(spiking))
+    return titled(figure, f"{_evaluated(spiking).capitalize()} against {word(x)}", _facts(spiking, SEEDS))
 
 
 @mpl.rc_context(STYLE)
@@ -153,16 +161,14 @@ def swept_curves(records: Sequence[Record]) -> Figure:
     axes.set(xlabel="presentations", ylabel="training accuracy (%)", ylim=(0, 100), xlim=(0, None))
     axes.xaxis.set_major_formatter(_thousands)
     axes.grid(axis="y")
-    _legend(figure, axes, loc="lower right")
-    return titled(figure, f"Learning curves over {word(x)}", _facts(spiking))
+    _legend(figure, axes)
+    return titled(figure, f"Learning curves over {word(x)}", _facts(spiking, SEEDS))
 
 
-def _legend(figure: Figure, axes: Axes, **place: Any) -> None:
-    """Names of the lines, if there are several: among them, or in columns beside the axes where they are many."""
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Names of the lines beside the axes, in columns, if there are several."""
     handles, names = axes.get_legend_handles_labels()
-    if 1 < len(names) <= 8:
-        axes.legend(fontsize=8, **place)
-    elif names[1:]:
+    if names[1:]:
         n_columns = -(-len(names) // 24)
         width, height = figure.get_size_inches()
         figure.set_size_inches(width + n_columns * (0.6 + 0.065 * max(map(len, names))), height)
@@ -191,10 +197,16 @@ def _swept(records: Sequence[Record], x: str | None) -> tuple[list[Record], str,
 
 
 def _line(spiking: Sequence[Record], record: Record, paths: Sequence[str]) -> str:
-    """The name of a record's line among those of a sweep: its cell, if there are several, and its numbers."""
-    several = len({(r["encoder"], r["neuron"], r["rule"]) for r in spiking}) > 1
-    cell = [" ".join(label(record[axis]) for axis in ("encoder", "neuron", "rule"))] if several else []
-    return plain(", ".join([*cell, *(f"{word(p)} {record['overrides'].get(p)}" for p in paths)]), 2 * LABEL)
+    """The name of a record's line among those of a sweep: its cell, if there are several, and those of its numbers that
+    differ in the cell.
+    """
+    axes = ("encoder", "neuron", "rule")
+    alike = [r for r in spiking if all(r[axis] == record[axis] for axis in axes)]
+    differ = [path for path in paths if len({r["overrides"].get(path) for r in alike}) > 1]
+    numbers = [f"{word(path)} {record['overrides'][path]}" for path in differ if path in record["overrides"]]
+    named = len(alike) < len(spiking) or (paths and not numbers)
+    cell = [" ".join(label(record[axis]) for axis in axes)] if named else []
+    return plain(", ".join([*cell, *numbers]), 2 * LABEL)
 
 
 @mpl.rc_context(STYLE)
@@ -227,7 +239,8 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
     colours too where there is one neuron.
 
     A point is the accuracy on the window of training images just presented, labels from the window before.
-    Several seeds: their mean, and a band of its 95 % interval. `chance` (0-1) is marked; the ANN is in every panel.
+    Several seeds: their mean, and of three or more a band of its 95 % interval. `chance` (0-1) is marked, and in every
+    panel, what the training of the ANN comes to, however many presentations that takes.
     """
     cells = {cell: [r["curve"] for r in runs if r.get("curve")] for cell, runs in _cells(records).items()}
     cells = {cell: curves for cell, curves in cells.items() if curves}
@@ -247,7 +260,8 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
         axes.axhline(100 * chance, label="chance", **CHANCE)
         for cell, curves in cells.items():
             if ann and cell == ANN:
-                _curve(axes, curves, "ANN", color=ACCENT, linewidth=2.2)
+                trained = np.mean([curve[-1][1] for curve in curves])
+                axes.axhline(100 * trained, label="ANN", color=ACCENT, linewidth=2.2)
             elif cell[0] == encoder:
                 _, neuron, rule = cell
                 ink = own[rule] if alone else colours[neuron]
@@ -268,7 +282,8 @@ def learning_curves(records: Sequence[Record], chance: float = 0.1) -> Figure:
     legend = figure.legend(handles=handles, loc="outside right upper", handlelength=2.6)
     for i in (0, len(neurons) + 2):  # headings
         legend.get_texts()[i].set_fontweight("bold")
-    return titled(figure, "Learning curves", _facts(records))
+    of_ann = "ANN: at the end of its training" if ann else ""
+    return titled(figure, "Learning curves", _facts(records, SEEDS), of_ann)
 
 
 def _cells(records: Sequence[Record]) -> dict[Cell, list[Record]]:
@@ -327,13 +342,15 @@ def _summary(runs: Sequence[Record]) -> tuple[float, str]:
 
 
 def _curve(axes: Axes, curves: Sequence[Sequence[Sequence[float]]], label: str, **line: Any) -> None:
-    """The mean of the curves of several seeds where all of them have a point, with a band of its 95 % interval."""
+    """The mean of the curves of several seeds where all of them have a point, with a band of its 95 % interval if they
+    are enough.
+    """
     points = [{at: 100 * accuracy for at, accuracy in curve} for curve in curves]
     x = sorted(set(points[0]).intersection(*points))
     y = np.array([[curve[at] for at in x] for curve in points])
     mean = y.mean(axis=0)
     axes.plot(x, mean, label=label, marker="o" if len(x) == 1 else None, markersize=4, **line)
-    if len(y) > 1:
+    if len(y) >= SEEDS:
         half = np.array([statistics.interval(at).half for at in y.T])
         axes.fill_between(x, mean - half, mean + half, color=line["color"], alpha=0.18, linewidth=0)
 
@@ -346,8 +363,10 @@ def _evaluated(records: Sequence[Record]) -> str:
     )
 
 
-def _facts(records: Sequence[Record]) -> str:
-    """What the spiking records share, for the line below a figure: data, size, images, seeds."""
+def _facts(records: Sequence[Record], least: int = 2) -> str:
+    """What the spiking records share, for the line below a figure: data, size, images, seeds; intervals are drawn of
+    `least` seeds or more.
+    """
     spiking = [record for record in records if record["encoder"] != ANN[0]] or records
     facts = []
     for key, form in (("dataset", "{}"), ("n_neurons", "{:,} neurons"), ("n_train", "{:,} training images")):
@@ -358,4 +377,5 @@ def _facts(records: Sequence[Record]) -> str:
     if len(all_shown) == 1 and (value := all_shown.pop()) and any(r.get("n_train") != value for r in spiking):
         facts.append(f"{value:,} presentations")
     seeds = len({record.get("seed") for record in spiking})
-    return " · ".join([*facts, *[f"{seeds} seeds, ± half of the 95 % interval"] * (seeds > 1)])
+    drawn = "seeds, ± half of the 95 % interval" if seeds >= least else "seeds and their mean"
+    return " · ".join([*facts, *[f"{seeds} {drawn}"] * (seeds > 1)])
