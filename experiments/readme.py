@@ -257,13 +257,15 @@ GRADIENTS = tuple(
         "saccades",
     )
 )
+SPLITS = {"test": "test", "validation": "held out"}
+TESTED = ("test_eprop",)  # with the same numbers, trained on all training images and shown the test images
 
 
 def by_gradients(run: Path, records: Records) -> str:
     """Accuracy and price of the networks that were trained by gradients, a line a cell, means over the seeds."""
     del records
     body = []
-    for each in GRADIENTS:
+    for each in (*GRADIENTS, *TESTED):
         lines = results.trials(run.parent / each / "results.jsonl")
         for cell, trials in results.by_cell(lines).items():
             one = trials[0]
@@ -274,7 +276,7 @@ def by_gradients(run: Path, records: Records) -> str:
                 [p.energy() for p in learning],
             )
             body.append(
-                [one["dataset"].upper() + ", held out" * (one["split"] == "validation"), one["architecture"]]
+                [f"{one['dataset'].upper()}, {SPLITS[one['split']]}", one["architecture"]]
                 + [" x ".join(map(name, cell))]
                 + [str(len(one["accuracy_after"])), str(len(trials)), points([r["accuracy"] for r in trials], 2)]
                 + [f"{np.mean([r['output_spikes'] for r in trials]):,.0f}"]
