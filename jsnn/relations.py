@@ -178,9 +178,6 @@ def _order(network: Network, where: str) -> None:
             theta = 0.0 if neuron.adaptation is None else neuron.adaptation.theta_0
             lows = [name for name in ("v_reset", "v_floor") if hasattr(neuron, name)]
             relations += [(path, neuron, low, "v_threshold", theta) for low in lows]
-    if not network.rule.w_min <= network.w_init <= network.rule.w_max:
-        bounds = f"rule.w_min = {network.rule.w_min} to rule.w_max = {network.rule.w_max}"
-        raise InputError(f"{where}: network.w_init = {network.w_init}: it should be from {bounds}")
     for path, part, low, high, more in relations:
         a, b = getattr(part, low), getattr(part, high) + more
         if not a < b:
