@@ -80,7 +80,7 @@ def unwritable(directory: Path) -> str | None:
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        return f"{place}: {os.strerror(errno.ENOTDIR)}"
+        return f"{place}: {os.strerror(errno.ENOTDIR)}; it should be a directory"
     if place != directory:
         return None if os.access(place, os.W_OK | os.X_OK) else f"{place}: {os.strerror(errno.EACCES)}"
     try:

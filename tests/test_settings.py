@@ -42,7 +42,7 @@ PLASTIC = {
             ),
             rule=WeightDependentSTDP(eta_pre=0.02, eta_post=0.1, w_min=0.1, w_max=0.7),
             inhibition=InhibitoryLayer(excitation=14.0, strength=6.0),
-            w_init=0.8,
+            w_init=0.65,
             gain=7.0,
             norm=None,
             scaling=SynapticScaling(target=0.5, eta=0.02, settle=20.0),
