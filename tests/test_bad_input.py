@@ -338,7 +338,7 @@ CASES = [
         "out below a file", "file/out", "Not a directory", "choose another",
         given=file("file"), arguments="--out file/out",
     ),
-    Case("out too long", "--out", "name too long", "should be a directory", arguments=f"--out {'x' * 300}"),
+    Case("out too long", "--out", "name too long", "choose another --out", arguments=f"--out {'x' * 300}"),
     Case(
         "another study", "--resume: network.n_neurons", "is 8 now and was 4", "put that back", "network.n_neurons=8",
         given=started(), arguments=RESUME,
