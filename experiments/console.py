@@ -5,6 +5,7 @@ import functools
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -188,14 +189,15 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
         grid.use_cores(1 if alone else cores())
     start_devices()
     out = arguments.out or Path("checkpoints") / cfg.study
+    if not arguments.no_figures:
+        files.check_writable(out / "figures")
+    grid.from_first(lambda: runs.holds_run(out, arguments.resume))
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
     evaluated = data.SPLITS[dataset.split]
     title = f"{cfg.study}: {dataset.name}, {schedule.n_train} training images, {schedule.n_test} {evaluated}"
     if schedule.epochs > 1:
         title = title.replace(" training images", f" training images {schedule.epochs} times", 1)
-    if not arguments.no_figures:
-        files.check_writable(out / "figures")
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
     n, n_answers = len(cfg.entries) * schedule.n_train * schedule.epochs, len(cfg.entries) * schedule.n_answers
     watch = functools.partial(Console, quiet=not grid.is_first(), open_log=open_log, interrupted=stopping)
@@ -207,6 +209,9 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     if draws:
         from figures import draw
 
+        again = ["experiments/figures.py", str(out), "--out", str(out / "figures")]
+        again += ["--data-dir", str(arguments.data_dir)] if arguments.data_dir else []
+        STOP.hint = f"; results are complete, figures are not drawn: {shlex.join(again)}, or --resume"
         with console.rich.status("drawing figures"), files.locked(out, console.warn):
             drawn = draw(out, dataset, console.warn)
         console.say(f"figures  {drawn[0].parent}/ {{{', '.join(path.name for path in drawn)}}}")

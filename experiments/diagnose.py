@@ -3,8 +3,9 @@
   python experiments/diagnose.py checkpoints/factorial --data-dir ~/mnist
 
 Shows the trained networks of a run the images that they were evaluated on (for a run of MNIST without --data-dir: the
-embedded excerpt), and prints a line a cell, the mean of its seeds; --out FILE writes a line a trial, too. The run must
-be of networks that learn by plasticity.
+embedded excerpt), and prints a line a cell, the mean of its seeds; --out FILE writes a line a trial, too. The accuracy
+is that of the run's results, on all images it was evaluated on; all else is of the images shown here: a dead neuron
+fires for none of these. The run must be of networks that learn by plasticity.
 
 Exit code: 0; 2 for bad input; 4 where networks are not those of the end of their training.
 """
@@ -32,7 +33,7 @@ COLUMNS = {
     "alike": lambda r: "–" if r["similarity"] is None else f"{r['similarity']:.2f}",
     "several at once": lambda r: percent(r["together"]),
 }
-CAPTION = "drive in mV; accuracy, silent, dead and several at once in %"
+CAPTION = "drive in mV; accuracy, silent, dead and several at once in %; dead: for none of the images shown here"
 
 
 def diagnoses(records: list[dict[str, Any]], trained: Any, dataset: Any, n: int) -> list[dict[str, Any]]:
@@ -105,7 +106,9 @@ def main() -> None:
     if arguments.out is not None:
         results.write(arguments.out, lines)
     stands_in = [images.STANDS_IN] if dataset.name != trained.data["name"] else []
-    title = "; ".join([f"{run}: {images.called(dataset, n)}", *stands_in, *trained.unfinished])
+    of_results = " or ".join(f"{of:,}" for of in sorted({record["n_evaluated"] for record in records}))
+    told = f"accuracy from its results, on {of_results} images"
+    title = "; ".join([f"{run}: {images.called(dataset, n)}", *stands_in, told, *trained.unfinished])
     table = Table(("encoder", "neuron", "rule"), list(COLUMNS), title=title, caption=CAPTION)
     for cell, trials in results.by_cell(lines).items():
         mean = mean_of(trials)

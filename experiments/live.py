@@ -131,19 +131,24 @@ def program_of(trial: Any) -> Any:
 
 
 @contextlib.contextmanager
-def counted(total: int) -> Iterator[Callable[[int], None]]:
-    """Count presentations on stderr: what it gives hears of each few more."""
+def counted(total: int, of: str) -> Iterator[Callable[[int], None]]:
+    """Count presentations of a run on stderr, and say how long the rest may take: what it gives hears of each few
+    more.
+    """
     from rich.console import Console as Rich
     from rich.text import Text
 
     rich, began, done = Rich(stderr=True, highlight=False), time.monotonic(), 0
     said = began
+    if not rich.is_interactive:
+        rich.print(Text(plain(f"{of}: {total:,} presentations")), soft_wrap=True)
     with rich.status(f"0 of {total:,} presentations") as status:
 
         def advance(n: int) -> None:
             nonlocal said, done
             done, now = done + n, time.monotonic()
             line = f"{clock(now - began)}  {done:,} of {total:,} presentations ({100 * done // max(total, 1)} %)"
+            line += f", about {clock((total - done) * (now - began) / done)} left" if done else ""
             if rich.is_interactive:
                 status.update(Text(line))
             elif now - said >= EVERY:

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,13 +67,16 @@ def _filled(row: str, width: int) -> str:
     start = row[: len(row) - len(row.lstrip())]
     if not start:
         return textwrap.fill(row, width, break_on_hyphens=False)
-    is_command = re.search(r"^\S*(python|pip)\S* [^(]*$", row.strip())
+    row = row.strip()
+    is_command = re.search(r"^\S*(python|pip)\S* [^(]*$", row)
+    if is_command:  # what is quoted is one word
+        row = re.sub(r"'[^']*'", lambda quoted: quoted[0].replace(" ", "\0"), row)
+    room = width - len(start)
     lines = (
-        textwrap.wrap(row.strip(), width - len(start) - 4, break_on_hyphens=False, break_long_words=False)
-        if len(row) > width
-        else [row.strip()]
+        textwrap.wrap(row, room - 4, break_on_hyphens=False, break_long_words=False) if len(row) > room else [row]
     )
-    return (" \\\n" if is_command else "\n").join(start + "    " * bool(i) + line for i, line in enumerate(lines))
+    text = (" \\\n" if is_command else "\n").join(start + "    " * bool(i) + line for i, line in enumerate(lines))
+    return text.replace("\0", " ")
 
 
 class Parser(argparse.ArgumentParser):
@@ -109,7 +112,7 @@ class Table:
 
     `names` are the headings of the first columns, `numbers` those of the others; a name that stands in the first column
     of the row above is not repeated. A number's column has room for `least` characters, so that it does not grow while
-    numbers come in.
+    numbers come in. Lines end where their text does, and in a file none is empty.
     """
 
     def __init__(
@@ -172,8 +175,8 @@ class Table:
             for row, above, below in zip(self.rows, [None, *self.rows], [*self.rows[1:], None], strict=False):
                 first = Text("") if len(self.names) > 1 and above and above[0] == row[0] else row[0]
                 ends = len(self.names) > 1 and below is not None and below[0] != row[0]
-                table.add_row(first, *row[1:], end_section=ends)
-            yield table
+                table.add_row(first, *row[1:], end_section=ends and console.is_terminal)
+            yield from _stripped(console.render_lines(table, options, pad=False))
         if self.caption:
             yield Text(plain(self.caption))
 
@@ -186,3 +189,15 @@ class Table:
             line.append(": " if n else "")
             cells = [Text(f"{heading} ").append_text(cell) for heading, cell in zip(self.numbers, row[n:], strict=True)]
             yield line.append_text(Text(", ").join(cells))
+
+
+def _stripped(lines: Sequence[Sequence[Any]]) -> Iterator[Any]:
+    """The segments of rich's lines without the blanks at their ends."""
+    from rich.segment import Segment
+
+    for line in lines:
+        left = len("".join(part.text for part in line).rstrip())
+        for part in line:
+            yield Segment(part.text[:left], part.style)
+            left = max(0, left - len(part.text))
+        yield Segment.line()

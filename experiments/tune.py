@@ -4,6 +4,7 @@
   python experiments/tune.py STUDY.toml --data-dir ~/mnist --cell 'poisson x lif x stdp'
 
 STUDY.toml is a study with data.n_validation, a table [search] and [search.ranges]: "rule.eta_post" = [0.005, 0.05], ...
+search.rungs are the numbers of training images, and not data.n_train.
 Writes DIR/results.jsonl, a line a candidate and rung; DIR/best.toml, [[cell]] tables to put into a config, for
 experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or killed search goes on with --resume.
 """
@@ -11,12 +12,15 @@ experiments/matrix.py to test; and DIR/figures/tuning.png. An interrupted or kil
 import functools
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it out
 
 from console import command, prepare_jax, read_data, start_devices, stopping, study_parser, tensorboard
+from ending import STOP
 from live import Console
 from rivals.clock import cores
+from terminal import warn
 
 from jsnn import config
 from jsnn.errors import InputError
@@ -30,6 +34,14 @@ def names_of(cell: str) -> list[str]:
     return names
 
 
+def said(found: Any) -> str:
+    """The rungs of a search, in words."""
+    from jsnn import search
+
+    rungs = zip(search.sizes(found), found.rungs, strict=True)
+    return ", then ".join(f"{n} candidates a cell with {n_train:,} training images" for n, n_train in rungs)
+
+
 def main() -> None:
     """Parse, tune, say where the result is."""
     parser = study_parser(__doc__)
@@ -38,21 +50,24 @@ def main() -> None:
     if arguments.distributed or arguments.join:
         raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
     prepare_jax(start=False)
-    from jsnn import data, files, grid, plots, results, search
+    from jsnn import data, files, grid, plots, results, runs, search
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
         cfg = search.of_cell(cfg, *names_of(arguments.cell))
-    search.search_of(cfg)
+    rungs = said(search.search_of(cfg))
     grid.use_cores(cores())
     start_devices()
     out: Path = arguments.out or Path("checkpoints") / cfg.study
     if not arguments.no_figures:
         files.check_writable(out / "figures")
+    runs.holds_run(out / "rung-0", arguments.resume)
+    if cfg.data.n_train:
+        warn(f"data.n_train = {cfg.data.n_train} has no part in a search: search.rungs say how many images there are")
     dataset = read_data(cfg, arguments.data_dir)
     n_validation = cfg.data.n_test or len(dataset.test_labels)
     evaluated = data.SPLITS[dataset.split]
-    title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}"
+    title = f"{cfg.study}: {dataset.name}, {n_validation} {evaluated}; {rungs}"
     open_log = tensorboard(out / "tensorboard") if arguments.tensorboard else None
     watch = functools.partial(Console, of_cell="best", open_log=open_log, interrupted=stopping)
     with watch(cfg.entries, title, *search.presentations(cfg, n_validation), evaluated) as console:
@@ -60,6 +75,7 @@ def main() -> None:
     console.say(f"results  {out / 'results.jsonl'}")
     console.say(f"best     {best}")
     if not arguments.no_figures:
+        STOP.hint = "; results are complete, tuning.png is not drawn: --resume draws it"
         with files.locked(out, console.warn):
             figure = plots.save(plots.tuning(results.trials(out / "results.jsonl")), out / "figures" / "tuning.png")
         console.say(f"figure   {figure}")

@@ -206,17 +206,9 @@ def open_run(out: Path, cfg: Config, data: Mapping[str, Any], resume: bool) -> b
 
     Returns whether it made it: `resume` also starts a run that was killed before it had a directory.
     """
-    try:
-        is_run, present = (out / "config.json").exists(), list(out.iterdir()) if out.exists() else []
-    except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror}; it should be a directory, or a new name") from None
-    if not is_run:
-        if any(p.name != files.LOCK and not p.name.endswith(files.UNFINISHED) for p in present):
-            raise InputError(f"{out} is not empty and holds no run; choose another --out")
+    if not holds_run(out, resume):
         write_config(out, cfg, data)
         return True
-    if not resume:
-        raise InputError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
     begun = read_config(out)
     different = differences(begun["tables"], cfg.tables)
     if not different and begun["data"] != data:
@@ -229,6 +221,23 @@ def open_run(out: Path, cfg: Config, data: Mapping[str, Any], resume: bool) -> b
             "put that back, or choose another --out"
         )
     return False
+
+
+def holds_run(out: Path, resume: bool) -> bool:
+    """Whether there is a run in `out` to go on with. Raises InputError where no run can be made there, or one is there
+    and not to be gone on with.
+    """
+    try:
+        is_run, present = (out / "config.json").exists(), list(out.iterdir()) if out.exists() else []
+    except OSError as error:
+        raise InputError(f"--out {out}: {error.strerror}; it should be a directory, or a new name") from None
+    if not is_run:
+        if any(p.name != files.LOCK and not p.name.endswith(files.UNFINISHED) for p in present):
+            raise InputError(f"{out} is not empty and holds no run; choose another --out")
+        return False
+    if not resume:
+        raise InputError(f"{out} already holds a run; add --resume to go on with it, or choose another --out")
+    return True
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:

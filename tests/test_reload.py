@@ -22,6 +22,8 @@ import diagnose
 import evaluate
 import figures
 import images
+import matrix
+import tune
 
 STUDY = {
     "study": "small",
@@ -162,10 +164,44 @@ def test_reading_a_run_writes_nothing_into_it(main, made, command, tmp_path):
 
 def test_a_diagnosis_is_written_where_it_is_asked_for(made, command, tmp_path):
     code, out, _ = command(diagnose.main, made, "--n", "10", "--out", tmp_path / "x.jsonl")
-    assert code == 0 and "10 held-out training images" in out
+    assert code == 0 and "10 held-out training images; accuracy from its results, on 16 images" in out
     (line,), (result,) = results.read(tmp_path / "x.jsonl"), runs.read_lines(made)
     assert line["accuracy"] == result["accuracy"] and line["split"] == "validation"
     assert "from 1 to 40" in refused(command(diagnose.main, made, "--n", "41"))
+
+
+@pytest.fixture
+def toml(tmp_path, monkeypatch):
+    """The config of the run by plasticity, for a command in this process."""
+    monkeypatch.setattr("jsnn.grid.use_cores", lambda n: None)
+    tables = {name: table for name, table in STUDY.items() if isinstance(table, dict)}
+    numbers = [f"{name}.{key} = {value!r}" for name, table in tables.items() for key, value in table.items()]
+    (tmp_path / "study.toml").write_text("\n".join(["study = 'small'", *numbers]))
+    return tmp_path / "study.toml"
+
+
+def test_a_run_that_is_there_is_refused_before_anything_else_is_said(made, toml, command):
+    assert "already holds a run; add --resume" in refused(command(matrix.main, toml, "--out", made))
+
+
+def test_a_search_that_is_there_is_refused_before_anything_else_is_said(made, toml, command):
+    (toml.parent / "search").mkdir()
+    (toml.parent / "search" / "rung-0").symlink_to(made)
+    toml.write_text(toml.read_text() + "\n[search.ranges]\n'rule.eta_post' = [0.01, 0.1]\n")
+    refused(command(tune.main, toml, "--out", toml.parent / "search"))
+
+
+def test_a_stop_while_figures_are_drawn_says_that_results_are_complete(run, toml, command, monkeypatch):
+    def draw(where, dataset, warn):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(figures, "draw", draw)
+    code, _, err = command(matrix.main, toml, "--out", run, "--resume")
+    assert code == 130, err
+    assert err.splitlines()[-1] == (
+        f"interrupted; results are complete, figures are not drawn: experiments/figures.py {run} "
+        f"--out {run}/figures, or --resume"
+    )
 
 
 @pytest.mark.parametrize("main", [evaluate.main, figures.main, diagnose.main])

@@ -68,6 +68,16 @@ def test_help_fits(name, columns, monkeypatch, capsys):
         assert len(line) <= min(columns, 80) or unbroken, line
 
 
+def test_help_breaks_no_quoted_words(monkeypatch):
+    from terminal import Parser
+
+    monkeypatch.setenv("COLUMNS", "60")
+    example = "  python tune.py STUDY.toml --data-dir ~/mnist --cell 'poisson x lif x stdp' --no-clock"
+    shown = Parser(f"Tune.\n\n{example}").format_help()
+    assert " 'poisson x lif x stdp' " in shown
+    assert example.strip() in " ".join(shown.replace("\\\n", " ").split())
+
+
 def test_a_path_may_begin_at_home(monkeypatch, tmp_path):
     from terminal import user_path
 
@@ -159,6 +169,13 @@ def test_names_have_the_room_before_headings():
     table.add("adaptive_lif", "weight_dependent_stdp", "78.0", "100.0")
     lines = printed(table, 50).splitlines()
     assert lines[0].split() == ["output", "several"] and "adaptive lif weight dependent stdp" in lines[-1]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_no_line_of_a_table_ends_in_blanks(terminal):
+    text = re.sub(r"\x1b\[[\d;]*m", "", printed(a_table(), 100, force_terminal=terminal))
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    assert ("" in text.splitlines()) == terminal
 
 
 def test_columns_stay_while_numbers_come_in():
@@ -355,11 +372,12 @@ def test_presentations_are_counted_in_lines(monkeypatch, capsys):
     import live
 
     time = FakeTime(monkeypatch)
-    with live.counted(1000) as advance:
+    with live.counted(1000, "a/run") as advance:
         for _ in range(4):
             time.now += 15
             advance(100)
     assert capsys.readouterr().err.splitlines() == [
-        "0:00:30  200 of 1,000 presentations (20 %)",
-        "0:01:00  400 of 1,000 presentations (40 %)",
+        "a/run: 1,000 presentations",
+        "0:00:30  200 of 1,000 presentations (20 %), about 0:02:00 left",
+        "0:01:00  400 of 1,000 presentations (40 %), about 0:01:30 left",
     ]
