@@ -293,9 +293,24 @@ def named(tables: Mapping[str, Any], axis: str, chosen: Iterable[str]) -> set[st
     }
 
 
-def points_of(tables: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> list[tuple[set[str], dict[str, Any]]]:
+def sweep_of(tables: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values that [sweep] gives to each path."""
+    sweep = flatten(table_of(tables.get("sweep", {}), "sweep"))
+    if not sweep and "sweep" in tables:
+        raise InputError("sweep: it is empty; it should hold numbers to sweep, e.g. run.seed = [0, 1], or be left out")
+    for path, values in sweep.items():
+        if not isinstance(values, list) or not values or any(v in values[:i] for i, v in enumerate(values)):
+            raise InputError(f"sweep.{path} = {shown(values)}: it should be a list of one or more values, each once")
+        apart([path], [other for other in sweep if other != path], "sweep", "[sweep] has")
+    return sweep
+
+
+def points_of(
+    tables: Mapping[str, Any], names: Mapping[str, Sequence[str]], sweep: Iterable[str]
+) -> list[tuple[set[str], dict[str, Any]]]:
     """The [[cell]] tables: of which components a cell is made that each is for (an axis that it leaves out may have
-    any), and numbers of such a cell, by path. They may be for components that are not chosen.
+    any), and numbers of such a cell, by path, that [sweep] does not have. They may be for components that are not
+    chosen.
     """
     points = []
     for i, table in enumerate(check(tables.get("cell", []), list[dict[str, Any]], "cell"), 1):
@@ -305,6 +320,9 @@ def points_of(tables: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> 
                     continue
                 raise unknown(axis, table[axis], names[axis], f"cell {i}: {axis}")
         numbers = {path: value for path, value in flatten(table).items() if path not in AXES}
+        for path in numbers:
+            apart([path], [other for other in numbers if other != path], f"cell {i}", "it has")
+        apart(numbers, sweep, f"cell {i}", "[sweep] has")
         points.append(({f"{axis}.{table[axis]}" for axis in AXES if axis in table}, numbers))
     return points
 
@@ -326,13 +344,8 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
                 raise unknown(registry, name, known, f"[{registry}.{name}] is not in matrix.{registry}")
             component(tables, registry, name)  # what is not chosen should make sense, too
         axes.append([(name, component(tables, registry, name)) for name in names])
-    sweep = flatten(table_of(tables.get("sweep", {}), "sweep"))
-    if not sweep and "sweep" in tables:
-        raise InputError("sweep: it is empty; it should hold numbers to sweep, e.g. run.seed = [0, 1], or be left out")
-    for path, values in sweep.items():
-        if not isinstance(values, list) or not values or any(v in values[:i] for i, v in enumerate(values)):
-            raise InputError(f"sweep.{path} = {shown(values)}: it should be a list of one or more values, each once")
-    points = points_of(tables, {axis: [name for name, _ in axes[i]] for i, axis in enumerate(AXES)})
+    sweep = sweep_of(tables)
+    points = points_of(tables, {axis: [name for name, _ in axes[i]] for i, axis in enumerate(AXES)}, sweep)
     entries = []
     for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
         by_gradients = isinstance(rule, Learner)
@@ -373,14 +386,24 @@ def published_of(tables: Mapping[str, Any], entries: Sequence[Entry]) -> dict[tu
 
 
 def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as one, with dotted paths for keys."""
-    flat = {}
+    """Nested tables as one, with dotted paths for keys. Raises InputError for a path that is there twice."""
+    flat: dict[str, Any] = {}
     for key, value in table.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
+        below = isinstance(value, Mapping) and value
+        found = flatten(value, f"{prefix}{key}.") if below else {f"{prefix}{key}": value}
+        for path in found:
+            if path in flat:
+                raise InputError(f"{path} is given twice, in two spellings; it should be given once")
+        flat |= found
     return flat
+
+
+def apart(paths: Iterable[str], others: Iterable[str], where: str, why: str) -> None:
+    """Raises InputError for a path that is among others, or is a table of which one of the others is a part."""
+    for path, other in itertools.product(paths, others):
+        if path == other or f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}."):
+            also = "it" if path == other else other
+            raise InputError(f"{where}.{path}: {why} {also}, too; it should be given once")
 
 
 def set_path(tables: dict[str, Any], assignment: str) -> None:
@@ -394,11 +417,27 @@ def set_path(tables: dict[str, Any], assignment: str) -> None:
         given = {}
     value = given["value"] if given.keys() == {"value"} else text
     *parents, last = path.strip().split(".")
-    for key in parents:
+    for i, key in enumerate(parents):
+        whole = ".".join([*parents[i:], last])
+        if whole in tables:  # written in quotes
+            last = whole
+            break
         tables = tables.setdefault(key, {})
         if not isinstance(tables, dict):
             raise InputError(f"--set {assignment}: {key} = {shown(tables)}: it should be a table to hold {last}")
     tables[last] = value
+
+
+def lost(cfg: Config, assignments: Iterable[str]) -> None:
+    """Raises InputError for an assignment that changes nothing, as all trials have numbers of their own there."""
+    for assignment in assignments:
+        given: dict[str, Any] = {}
+        set_path(given, assignment)
+        for key in flatten(given):
+            if all(key in entry.overrides for entry in cfg.entries):
+                swept = key in flatten(cfg.tables.get("sweep", {}))
+                what = f"[sweep] sweeps it; write --set 'sweep.{key}=[...]'" if swept else "each [[cell]] has its own"
+                raise InputError(f"--set {assignment}: {what}")
 
 
 def parse(tables: dict[str, Any]) -> Config:
@@ -455,12 +494,9 @@ def load(path: Path, assignments: Sequence[str] = ()) -> Config:
         raise InputError(f"{path}: not TOML: {' '.join(str(error).split())}") from None
     for assignment in assignments:
         set_path(tables, assignment)
-    swept_paths = flatten(tables["sweep"]) if isinstance(tables.get("sweep"), dict) else {}
-    for assignment in assignments:
-        key = assignment.partition("=")[0].strip()
-        if key in swept_paths:
-            raise InputError(f"--set {assignment}: {path} sweeps it; write --set 'sweep.{key}=[...]'")
     try:
-        return parse(tables)
+        cfg = parse(tables)
+        lost(cfg, assignments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    return cfg

@@ -432,6 +432,40 @@ def test_set_of_a_number_that_is_swept_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"--set run.seed=5: .* sweeps it; write --set 'sweep.run.seed=\[...\]'"):
         config.load(path, ["run.seed=5"])
     assert len(config.load(path, ["sweep.run.seed=[5]"]).entries) == 1
+    path.write_text('study = "x"\n[sweep]\n"run.seed" = [0, 1]\n', encoding="utf-8")
+    assert len(config.load(path, ["sweep.run.seed=[5]"]).entries) == 1, "another spelling of the same path"
+    with pytest.raises(InputError, match="sweeps it"):
+        config.load(path, ["run={seed=5}"])
+
+
+def test_set_of_a_number_that_each_cell_table_gives_is_refused(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text('study = "x"\n[[cell]]\n"run.seed" = 3\n', encoding="utf-8")
+    with pytest.raises(InputError, match=r"--set run.seed=5: each \[\[cell\]\] has its own"):
+        config.load(path, ["run.seed=5"])
+    path.write_text('study = "x"\nmatrix.neuron = ["if", "lif"]\n[[cell]]\nneuron = "if"\n"run.seed" = 3\n')
+    assert [e.trial.inputs.seed for e in config.load(path, ["run.seed=5"]).entries] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ('sweep = { "run.seed" = [5, 6], run = { seed = [0] } }', "run.seed is given twice"),
+        ('sweep = { "neuron.adaptation" = ["none"], "neuron.adaptation.theta_plus" = [0.1] }', "sweep.neuron.adapt"),
+        ('[[cell]]\n"run.seed" = 5\nrun = { seed = 6 }', "run.seed is given twice"),
+        ('[[cell]]\n"run.seed" = 5\n[sweep]\n"run.seed" = [0, 1]', "cell 1.run.seed: [sweep] has it, too"),
+        (
+            '[[cell]]\n"neuron.adaptation" = "none"\n[sweep]\n"neuron.adaptation.theta_plus" = [0.1, 0.2]',
+            "cell 1.neuron.adaptation: [sweep] has neuron.adaptation.theta_plus, too",
+        ),
+        (
+            '[published]\n"poisson.adaptive_lif.stdp" = 0.5\npoisson = { adaptive_lif = { stdp = 0.6 } }',
+            "poisson.adaptive_lif.stdp is given twice",
+        ),
+    ],
+)
+def test_a_number_is_given_once(toml, said):
+    assert said in refused(toml)
 
 
 def test_flatten_names_everything_once():
