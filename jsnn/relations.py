@@ -9,7 +9,7 @@ from jsnn.gradient import GradientTrial, is_analog
 from jsnn.inhibition import InhibitoryLayer
 from jsnn.learners import Conversion, EProp
 from jsnn.network import Network
-from jsnn.neurons import IF, LIF, SRM0, EulerLIF
+from jsnn.neurons import IF, LIF, NEURONS, SRM0, EulerLIF
 from jsnn.readout import N_CLASSES
 from jsnn.synapses import Conductance
 from jsnn.trial import Inputs, Trial
@@ -106,19 +106,23 @@ def _layers(network: Feedforward, inputs: Inputs, where: str) -> None:
 
 def _unread_by_gradients(trial: GradientTrial, where: str) -> None:
     """Refuses settings that this trial would not read."""
-    network, rule, default = trial.network, trial.rule, Feedforward()
-    ann = isinstance(network.neuron, ReLU) or isinstance(rule, Conversion)
+    network, rule, default, neuron = trial.network, trial.rule, Feedforward(), trial.network.neuron
+    ann = isinstance(neuron, ReLU) or isinstance(rule, Conversion)
     what = "an ANN, which has no spikes, is trained"
+    silent, nothing = not ann and len(network.layers) == 1 and network.readout == "membrane", "no neuron fires"
     unread = {
-        "network.surrogate": (ann and network.surrogate != default.surrogate, what),
-        "network.detach_reset": (network.detach_reset and (ann or isinstance(rule, EProp)), "no gradient is in resets"),
-        "network.chunk": (network.chunk is not None and isinstance(network.neuron, ReLU), what),
+        "network.surrogate": ((ann or silent) and network.surrogate != default.surrogate, what if ann else nothing),
+        "network.detach_reset": (
+            network.detach_reset and (ann or silent or isinstance(rule, EProp)),
+            "no gradient is in resets",
+        ),
+        "network.chunk": (network.chunk is not None and isinstance(neuron, ReLU), what),
         "network.dropout": (
             network.dropout is not None and all(layer.kernel for layer in network.layers[1:]),
             "it is of what dense layers but the first see",
         ),
         "run.dt": (
-            trial.inputs.dt != 1.0 and isinstance(trial.inputs.encoder, Direct) and is_timeless(network.neuron),
+            trial.inputs.dt != 1.0 and isinstance(trial.inputs.encoder, Direct) and is_timeless(neuron),
             "nothing here is in ms",
         ),
         "rule.feedback_seed": (
@@ -126,6 +130,14 @@ def _unread_by_gradients(trial: GradientTrial, where: str) -> None:
             "symmetric feedback draws nothing",
         ),
     }
+    if silent:
+        usual = [n for n in NEURONS.values() if type(n) is type(neuron)]
+        for name in ("v_threshold", "v_reset", "refractory", "reset"):
+            if name == "v_reset" and isinstance(neuron, IF) and neuron.v_init is None:
+                continue  # it begins there
+            other = all(getattr(neuron, name) != getattr(n, name) for n in usual)
+            unread[f"neuron.{name}"] = other, nothing
+            unread[f"network.learn = {name!r}"] = name in network.learn, nothing
     for name, (there, why) in unread.items():
         if there:
             raise InputError(f"{where}: {name} has no effect: {why}; leave it out")
@@ -167,6 +179,12 @@ def _by_conversion(network: Feedforward, inputs: Inputs, where: str) -> None:
         raise InputError(f'{where}: network.bias: it fits an ANN that saw pixels; with it, encoder = "direct"')
     if network.learn:
         raise InputError(f"{where}: network.learn: an ANN has no neurons that could learn")
+    shape = f"network.architecture = {network.architecture!r}"
+    if len(network.layers) < 2:
+        raise InputError(f"{where}: {shape}: conversion is for hidden layers, whose units become neurons")
+    spikes = network.layers[1:] if is_analog(encoder) else network.layers
+    if any(kind == "MP" for layer in spikes for kind, _ in layer.pooling):
+        raise InputError(f"{where}: {shape}: the maximum of spikes is not that of their rates: AP in the place of MP")
 
 
 def _order(network: Network, where: str) -> None:

@@ -433,6 +433,10 @@ BAD_CONVERSIONS = [
     ({"network__detach_reset": "true"}, r"network.detach_reset has no effect"),
     ({"network__surrogate": "{width = 0.7}"}, r"network.surrogate has no effect"),
     ({"run__dt": "2.0"}, r"run.dt has no effect: nothing here is in ms"),
+    ({"network__architecture": '"10"'}, r"network.architecture = '10': conversion is for hidden layers"),
+    ({"network__architecture": '"2C3-MP2-10"'}, r"the maximum of spikes is not that of their rates: AP in the place"),
+    ({"network__architecture": '"2C3-AP2-MP2-10"'}, r"the maximum of spikes is not that of their rates"),
+    ({"network__architecture": '"MP2-20-10"', "matrix__encoder": '["poisson"]'}, r"the maximum of spikes is not that"),
 ]
 
 
@@ -446,6 +450,50 @@ def test_conversions_that_would_change_rates_are_refused(paths, message):
         config.set_path(tables, f"{path.replace('__', '.')}={value}")
     with pytest.raises(InputError, match=message):
         config.parse(tables)
+
+
+def test_maxima_of_pixels_and_means_of_spikes_are_converted():
+    for architecture in ("MP2-20-10", "MP2-2C3-AP2-10"):
+        tables = copy.deepcopy(STUDY | CONVERTED)
+        tables["network"]["architecture"] = architecture
+        assert len(config.parse(tables).entries) == 2
+
+
+ALONE = {"architecture": '"10"', "readout": '"membrane"'}  # neurons that integrate, and never fire
+IDLE = [
+    ({"neuron__unit_lif__v_threshold": "0.5"}, r"neuron.v_threshold has no effect: no neuron fires"),
+    ({"neuron__unit_lif__v_reset": "-0.5"}, r"neuron.v_reset has no effect: no neuron fires"),
+    ({"neuron__unit_lif__refractory": "2.0"}, r"neuron.refractory has no effect: no neuron fires"),
+    ({"neuron__unit_lif__reset": '"soft"'}, r"neuron.reset has no effect: no neuron fires"),
+    ({"network__learn": '["tau_m", "v_threshold"]'}, r"network.learn = 'v_threshold' has no effect: no neuron fires"),
+    ({"network__detach_reset": "true"}, r"network.detach_reset has no effect"),
+    ({"network__surrogate": "{width = 0.7}"}, r"network.surrogate has no effect: no neuron fires"),
+]
+
+
+@pytest.mark.parametrize(("paths", "message"), IDLE, ids=[re.sub(r"\W+", " ", m) for _, m in IDLE])
+def test_what_only_spikes_would_read_is_refused_where_no_neuron_fires(paths, message):
+    config.parse(changed(**{f"network__{key}": value for key, value in ALONE.items()}, network__learn='["tau_m"]'))
+    config.parse(changed(network__readout='"membrane"', **paths))  # hidden neurons fire
+    with pytest.raises(InputError, match=message):
+        config.parse(changed(**{f"network__{key}": value for key, value in ALONE.items()}, **paths))
+
+
+def test_integrators_that_begin_at_their_reset_read_it():
+    tables = changed(network__architecture='"10"', network__readout='"membrane"', matrix__neuron='["unit_if"]')
+    for number in ({"v_reset": -0.5}, {"v_init": 0.25}):
+        config.parse(tables | {"neuron": {"unit_if": number}})
+    with pytest.raises(InputError, match="neuron.v_reset has no effect"):
+        config.parse(tables | {"neuron": {"unit_if": {"v_init": 0.25, "v_reset": -0.5}}})
+
+
+def test_a_layer_whose_percentile_is_0_is_not_converted(dataset, tmp_path):
+    """A unit is silent for some images: a low percentile of its layer is that of silence."""
+    tables = copy.deepcopy(STUDY | CONVERTED)
+    tables["run"] = STUDY["run"] | {"epochs": 1}
+    tables["sweep"] = {"rule": {"percentile": [99.0, 0.5]}}
+    with pytest.raises(InputError, match=r"rule.percentile = 0.5 of trial 1: this percentile .* of layer 1 is 0"):
+        runs.run(config.parse(tables), dataset, tmp_path / "run", Watcher())
 
 
 def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset):

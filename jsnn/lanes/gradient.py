@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -200,6 +200,20 @@ def _check(loss: np.ndarray, finite: np.ndarray, lane: Lane, first: int) -> None
     )
 
 
+def _check_scales(params: Params, lane: Lane) -> None:
+    """Refuses converted weights that are not finite: activations of their layer were divided by a percentile of 0."""
+    trials, n = cast(Any, lane.cells[0].trials), len(lane.cells[0].index)
+    for number, layer in enumerate(params["synapses"], 1):
+        finite = [np.isfinite(fetch(w)).reshape(n, -1).all(axis=1) for w in jax.tree.leaves(layer)]
+        bad = np.flatnonzero(~np.all(finite, axis=0))
+        if len(bad):
+            percentile = float(np.asarray(trials.rule.percentile)[bad[0]])
+            raise InputError(
+                f"rule.percentile = {percentile:g} of trial {lane.cells[0].index[bad[0]]}: this percentile of the "
+                f"activations of layer {number} is 0; it should be higher, or the ANN less silent"
+            )
+
+
 def answers(job: Job, lane: Lane, state: LaneState) -> list[list[dict[str, Any]]]:
     """The test images are shown. Warns of networks that are silent."""
     at_once = state.ways[0].at_once
@@ -244,6 +258,7 @@ def asked(
     if is_converted:
         pixels = data.train_images[: min(trials.rule.n_images, schedule.n_train)]
         params = jax.jit(_convert, static_argnums=0)(layout, cell.trials, params, pixels)
+        _check_scales(params, lane)
     predictions, right, total = [], np.zeros(1), np.zeros(1)
     for number, first in enumerate(range(0, n, BATCH)):
         missing = max(0, first + BATCH - n)

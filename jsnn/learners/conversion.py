@@ -39,14 +39,14 @@ class Conversion:
 
     def convert(self, network: Feedforward, params: Params, images: Array, neuron: IF) -> Params:
         """The parameters of a spiking network of `neuron`, of those of the ANN `network`, which saw `images`
-        float32[n, height, width, channels].
+        float32[n, height, width, channels]. Weights that are not finite are those of a layer whose lambda is 0.
         """
         distance = neuron.v_threshold - neuron.v_reset
         before, synapses = jnp.ones(()), []
         activations = network.activations(params, images)
         for i, own in enumerate(params["synapses"]):
             last = i == len(params["synapses"]) - 1
-            after = before if last else jnp.maximum(jnp.percentile(activations[i], self.percentile), 1e-9)
+            after = before if last else jnp.percentile(activations[i], self.percentile)
             ((name, layer),) = own.items()
             scaled = {"kernel": layer["kernel"] * (distance * before / after)} | (
                 {"bias": layer["bias"] * (distance / after)} if "bias" in layer else {}
