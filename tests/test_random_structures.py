@@ -216,6 +216,7 @@ def test_some_structures_by_some_engine():
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.parametrize("first", range(0, 500, 50))
 def test_structures_by_some_engine(first):
     with jax.enable_x64(True):
