@@ -385,6 +385,8 @@ def origins(run: Path, records: Records) -> str:
         }
         for which in RUN.findall(f"{header['Expected']} {header.get('Test images', '')}"):
             lines = results.read(run.parent / which / "results.jsonl")
+            if not lines:  # of a run that is not committed
+                continue
             on = {"test": "test images", "validation": "held-out training images"}[lines[0]["split"]]
             seeds = len({r["seed"] for r in lines})
             chosen = header["Chosen on"].rstrip(".")
