@@ -230,7 +230,7 @@ def holds_run(out: Path, resume: bool) -> bool:
     try:
         is_run, present = (out / "config.json").exists(), list(out.iterdir()) if out.exists() else []
     except OSError as error:
-        raise InputError(f"--out {out}: {error.strerror}; it should be a directory, or a new name") from None
+        raise InputError(f"--out {out}: {error.strerror}; it should be a directory, so choose another --out") from None
     if not is_run:
         if any(p.name != files.LOCK and not p.name.endswith(files.UNFINISHED) for p in present):
             raise InputError(f"{out} is not empty and holds no run; choose another --out")
