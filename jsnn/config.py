@@ -267,6 +267,13 @@ def with_network(trial: Any, **changes: Any) -> Any:
     return dataclasses.replace(trial, network=dataclasses.replace(trial.network, **changes))
 
 
+def nested(keys: Sequence[str], value: Any) -> Any:
+    """The table of tables that has a value at these keys."""
+    for key in reversed(keys):
+        value = {key: value}
+    return value
+
+
 def swept(trial: Any, path: str, value: Any, where: str = "sweep") -> Any:
     """The trial with the value at a dotted path (run.seed, rule.eta_post, network.n_neurons, ...) replaced. Trials
     that differ in numbers share a program; those that differ in sizes, words or what is "none" have one each.
@@ -274,10 +281,7 @@ def swept(trial: Any, path: str, value: Any, where: str = "sweep") -> Any:
     root, *keys = path.split(".")
     if root not in SWEEPABLE or not keys:
         raise unknown("path", path, (f"{r}.<number>" for r in SWEEPABLE), where)
-    table: Any = value
-    for key in reversed(keys):
-        table = {key: table}
-    changed = SWEEPABLE[root](trial, table, f"{where}.{root}")
+    changed = SWEEPABLE[root](trial, nested(keys, value), f"{where}.{root}")
     if isinstance(value, Mapping | list):
         raise InputError(f"{where}.{path} = {shown(value)}: it should be a number or a word")
     return changed
@@ -368,6 +372,51 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
+def meant(tables: Mapping[str, Any], entries: Sequence[Entry], path: str, values: Sequence[Any], where: str) -> None:
+    """Raises InputError if `values` at a dotted path would be refused in all cells and components, chosen or not."""
+    root, *keys = path.split(".")
+    parts: list[Any] = []
+    if root in AXES and keys:
+        own = table_of(tables.get(root, {}), root)
+        parts = [component(tables, root, name)[0] for name in sorted({*own, *REGISTRIES[root]})]
+    elif root == "network" and keys:
+        parts = [Network(neuron=NEURONS["lif"], rule=RULES["stdp"]), Feedforward()]
+    refusal: InputError | None = None
+    for of in [*(entry.trial for entry in entries), *parts]:
+        try:
+            for value in values:
+                if isinstance(of, Trial | GradientTrial):
+                    swept(of, path, value, where)
+                else:
+                    overlay(of, nested(keys, value), f"{where}.{root}")
+            return
+        except InputError as error:
+            refusal = refusal or error
+    raise refusal or InputError(f"{where}.{path}: no cell has this number")
+
+
+def check_search(tables: Mapping[str, Any], entries: Sequence[Entry], search: Search) -> None:
+    """Raises InputError for ranges and rungs that no search could have."""
+    for path, (low, high) in search.ranges.items():
+        if not 0 < low < high:
+            raise InputError(
+                f"search.ranges.{path} = [{low}, {high}]: it should be two numbers above 0, the smaller first"
+            )
+        meant(tables, entries, path, (low, high), "search.ranges")
+    if not search.rungs or any(a >= b for a, b in itertools.pairwise(search.rungs)):
+        raise InputError(f"search.rungs = {search.rungs}: it should be numbers of images that grow")
+
+
+def check_cells_left_aside(tables: Mapping[str, Any], entries: Sequence[Entry]) -> None:
+    """Raises InputError for numbers that make no sense in [[cell]] tables of components that are not chosen."""
+    chosen = {axis: {getattr(e, axis) for e in entries} for axis in AXES}
+    for i, table in enumerate(tables.get("cell", []), 1):
+        if not all(table[axis] in chosen[axis] for axis in AXES if axis in table):
+            for path, value in flatten(table).items():
+                if path not in AXES:
+                    meant(tables, entries, path, [value], f"cell {i}")
+
+
 def published_of(tables: Mapping[str, Any], entries: Sequence[Entry]) -> dict[tuple[str, str, str], float]:
     """The accuracies in [published]: encoder.neuron.rule = accuracy for cells of the matrix, and ann = accuracy."""
     flat = flatten(table_of(tables.get("published", {}), "published"))
@@ -454,13 +503,19 @@ def parse(tables: dict[str, Any]) -> Config:
     ann = overlay(ANN(), tables["ann"], "ann") if "ann" in tables else None
     search = overlay(Search(), tables["search"], "search") if "search" in tables else None
     entries = expand(tables, run)
+    check_cells_left_aside(tables, entries)
+    if search is not None:
+        check_search(tables, entries, search)
     if data.n_train is not None:
         if largest_batch(entries) > data.n_train:
             batch = largest_batch(entries)
             raise InputError(f"run.batch_size = {batch}: it should be at most data.n_train = {data.n_train}")
         if data.n_assign is not None and data.n_assign > data.n_train:
             raise InputError(f"data.n_assign = {data.n_assign}: it should be at most data.n_train = {data.n_train}")
-    if all(isinstance(entry.trial, GradientTrial) for entry in entries):
+    by_gradients = [entry for entry in entries if isinstance(entry.trial, GradientTrial)]
+    if by_gradients and run.test_passes > 1 and len(by_gradients) < len(entries):
+        raise InputError(f"run.test_passes has no effect on {by_gradients[0].rule}: it is for local plasticity")
+    if len(by_gradients) == len(entries):
         unread = {f"run.{key}": getattr(run, key) != getattr(RunConfig(), key) for key in PLASTIC}
         for key, given in (unread | {"data.n_assign": data.n_assign is not None}).items():
             if given:

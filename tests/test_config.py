@@ -568,6 +568,8 @@ def test_what_is_said_of_components_that_are_not_chosen_is_left_aside():
         ("encoder.mien.intensity=3.0", "[encoder.mien] is not in matrix.encoder: unknown encoder 'mien'; do you mean"),
         ("encoder.mine.intensty=3.0", "encoder.mine: unknown key 'intensty'; do you mean 'intensity'?"),
         ("encoder.bernoulli.max_probability=3.0", "encoder.bernoulli.max_probability = 3.0"),
+        ('cell=[{ encoder = "mine", "rule.eta_psot" = 1.0 }]', "unknown key 'eta_psot'"),
+        ('cell=[{ encoder = "mine", "encoder.intensty" = 1.0 }]', "unknown key 'intensty'"),
         ("encoder.rank_order=3", "encoder.rank_order = 3: it should be a table"),
         ("published.poison.adaptive_lif.stdp=0.5", "published: unknown cell 'poison.adaptive_lif.stdp'"),
         ("published.mine.adaptive_lif.stdp=2", "published.mine.adaptive_lif.stdp = 2"),
@@ -583,3 +585,9 @@ def test_weights_begin_within_their_bounds():
     assert f"network.w_init = 2.0: {bounds}" in refused(f"{raw}network.w_init = 2.0")
     assert "rule.w_min = 0.5" in refused(f"{raw}rule.stdp.w_min = 0.5")
     assert only(f"{raw}network.w_init = 2.0\nrule.stdp.w_max = inf").network.w_init == 2.0
+
+
+def test_test_passes_are_refused_where_some_learn_by_gradients():
+    mixed = 'matrix = { neuron = ["lif"], rule = ["stdp", "bptt"] }\nneuron.lif.v_reset = -70.0\n'
+    assert len(parsed(mixed).entries) == 2
+    assert "run.test_passes has no effect on bptt" in refused(f"{mixed}run.test_passes = 2")

@@ -136,13 +136,29 @@ def test_it_goes_on_after_a_rung(tuned, dataset, tmp_path):
         ({"data": {}}, "n_validation is not set"),
         ({"sweep": {"run": {"seed": [0, 1]}}}, "leave them out"),
         (ranges(ranges={"rule.eta_post": [0.1, 0.01]}), "the smaller first"),
-        (ranges(ranges={"rule.eta_past": [0.01, 0.1]}), "no cell has this number"),
+        (ranges(ranges={"neuron.delta": [0.01, 0.1]}), "no cell has this number"),
         (ranges(rungs=[64, 32]), "that grow"),
     ],
 )
 def test_what_cannot_be_searched(changes, message):
     with pytest.raises(InputError, match=message):
         search.search_of(study(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (ranges(ranges={"neuron.dleta": [0.01, 1.0]}), "unknown key 'dleta'"),
+        (ranges(ranges={"rule.eta_past": [0.01, 0.1]}), "unknown key 'eta_past'; do you mean 'eta_post'"),
+        (ranges(ranges={"rule.eta_post": [0.1, 0.01]}), r"search.ranges.rule.eta_post = \[0.1, 0.01\]: .* the smaller"),
+        (ranges(ranges={"rule.eta_post": [0.0, 0.01]}), "numbers above 0"),
+        (ranges(rungs=[64, 32]), "that grow"),
+    ],
+)
+def test_a_search_that_makes_no_sense_is_refused_by_all_commands(changes, message):
+    with pytest.raises(InputError, match=message):
+        study(**changes)
+    assert study(**ranges(ranges={"neuron.delta": [0.05, 1.0]})).search, "of a neuron that is not chosen"
 
 
 def test_a_cell_takes_the_ranges_of_numbers_that_it_has():
