@@ -91,7 +91,7 @@ def main() -> None:
     run = arguments.run
     if not all(isinstance(entry.trial, Trial) for entry in runs.config_of(run).entries):
         raise InputError(f"{run} was trained by gradients; a diagnosis is of networks that learn by plasticity")
-    records = [line for line in runs.read_lines(run) if line["encoder"] != "none"]
+    records = [line for line in runs.read_lines(run, warn) if line["encoder"] != "none"]
     if not records:
         raise InputError(
             f"{run} has no spiking trial; run a study there first: experiments/matrix.py CONFIG --out {run}"

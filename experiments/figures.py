@@ -32,7 +32,7 @@ def reread(run: Path, warn: Callable[[str], None]) -> tuple[list[dict[str, Any]]
     """The lines of a run's results, the best of them, and the networks of its lane (`runs.Trained`)."""
     from jsnn import runs
 
-    records = runs.read_lines(run)
+    records = runs.read_lines(run, warn)
     spiking = [r for r in records if r["encoder"] != "none"]
     if not spiking:
         raise InputError(

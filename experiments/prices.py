@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it
 
 import numpy as np
 from console import command
-from terminal import Parser, Table, user_path
+from terminal import Parser, Table, user_path, warn
 
 from jsnn import config, files, plots, prices, results, runs
 from jsnn.errors import InputError
@@ -57,7 +57,7 @@ def main() -> None:
     cells: dict[str, list[tuple[float, float]]] = {}
     table = Table(("cell",), ("steps", "accuracy (%)", "synapses (µJ)", "neurons (µJ)"))
     for run in arguments.run:
-        cfg, lines = runs.config_of(run), runs.read_lines(run)
+        cfg, lines = runs.config_of(run), runs.read_lines(run, warn)
         if not lines:
             raise InputError(f"{run} has no results: run its study first")
         for cell, trials in results.by_cell(lines).items():

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it
 
 import numpy as np
 from console import command
+from diagnose import OF_RESULTS
 from rivals.cases import BY_GRADIENTS
 from rivals.report import row
 from terminal import Parser
@@ -26,6 +27,18 @@ from jsnn.errors import InputError
 ROOT = Path(__file__).parent.parent
 Records = Sequence[dict[str, Any]]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
+NO_TRIALS = ("brian2", "benchmark", "prototypes")  # whose lines are of other things
+
+
+def lines_of(run: Path) -> list[dict[str, Any]]:
+    """The lines of a committed run: of all trials of its config.json; where there is none, each once."""
+    path = run / "results.jsonl"
+    if (run / "config.json").exists():
+        return runs.read_lines(run)
+    lines = results.read(path) if run.name in NO_TRIALS else results.trials(path)
+    if repeated := [number for number, line in enumerate(lines) if line in lines[:number]]:
+        raise results.damaged(f"{path}:{repeated[0] + 1}: this line is there twice", path)
+    return lines
 
 
 def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -182,7 +195,7 @@ def lost(run: Path, records: Records) -> str:
 def sizes(run: Path, records: Records) -> str:
     """Read-outs of each size of a layer, beside k-means with as many prototypes."""
     del run
-    reference = results.read(ROOT / "checkpoints" / "prototypes" / "results.jsonl")
+    reference = lines_of(ROOT / "checkpoints" / "prototypes")
     kinds = [kind for kind in records[0]["readouts"] if kind != "accumulated"]
     body = []
     for n in dict.fromkeys(r["n_neurons"] for r in records):
@@ -205,9 +218,9 @@ def against_paper(run: Path, records: Records) -> str:
     """Diehl & Cook's network at each size, beside what they published, and k-means with as many prototypes; the largest
     are runs of their own.
     """
-    reference = results.read(run.parent / "prototypes" / "results.jsonl")
+    reference = lines_of(run.parent / "prototypes")
     body = []
-    for lines in (records, *(results.trials(run.parent / other / "results.jsonl") for other in LARGEST)):
+    for lines in (records, *(lines_of(run.parent / other) for other in LARGEST)):
         for n in dict.fromkeys(r["n_neurons"] for r in lines):
             trials = [r for r in lines if r["n_neurons"] == n]
             prototypes = [r["accuracy"] for r in reference if r["n_neurons"] == n]
@@ -227,7 +240,7 @@ def against_paper(run: Path, records: Records) -> str:
 def by_their_rules(run: Path, records: Records) -> str:
     """Diehl & Cook's four rules at two sizes of their network, a run each."""
     body = []
-    for lines in (records, results.trials(run.parent / f"{run.name}_400" / "results.jsonl")):
+    for lines in (records, lines_of(run.parent / f"{run.name}_400")):
         for (_, _, rule), trials in results.by_cell(lines).items():
             one = trials[0]
             body.append(
@@ -266,7 +279,7 @@ def by_gradients(run: Path, records: Records) -> str:
     del records
     body = []
     for each in (*GRADIENTS, *TESTED):
-        lines = results.trials(run.parent / each / "results.jsonl")
+        lines = lines_of(run.parent / each)
         for cell, trials in results.by_cell(lines).items():
             one = trials[0]
             answers, learning = ([prices.Price(**r[key]) for r in trials] for key in ("price", "price_of_learning"))
@@ -318,8 +331,15 @@ def tuned(run: Path, records: Records) -> str:
 
 def diagnosed(run: Path, records: Records) -> str:
     """Why each cell of the first rule learned or not (`experiments/diagnose.py`)."""
-    del records
-    lines = [r for r in results.read(run / "diagnosis.jsonl") if r["rule"] == "stdp"]
+    lines = results.read(run / "diagnosis.jsonl")
+    trials, diagnosed = (
+        [[r[key] for key in OF_RESULTS] for r in rs if r["encoder"] != "none"] for rs in (records, lines)
+    )
+    if trials != diagnosed:
+        raise InputError(
+            f"{run / 'diagnosis.jsonl'} is not of the trials of results.jsonl: run experiments/diagnose.py"
+        )
+    lines = [r for r in lines if r["rule"] == "stdp"]
     body = [
         [name(r["encoder"]), name(r["neuron"])]
         + [f"{100 * r['accuracy']:.1f}", f"{r['drive']:,.0f}", f"{r['output_spikes']:,.1f}"]
@@ -384,7 +404,7 @@ def origins(run: Path, records: Records) -> str:
             if colon and key in ("Chosen on", "Expected", "Test images")
         }
         for which in RUN.findall(f"{header['Expected']} {header.get('Test images', '')}"):
-            lines = results.read(run.parent / which / "results.jsonl")
+            lines = lines_of(run.parent / which)
             if not lines:  # of a run that is not committed
                 continue
             on = {"test": "test images", "validation": "held-out training images"}[lines[0]["split"]]
@@ -421,8 +441,6 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "benchmark_gradients": ("benchmark", speeds_by_gradients),
 }
 
-NO_TRIALS = ("brian2", "benchmark")  # whose lines are of other things
-
 
 def rewritten(text: str) -> str:
     """README.md with its tables made anew."""
@@ -431,8 +449,7 @@ def rewritten(text: str) -> str:
         if match[1] not in TABLES:
             raise config.unknown("table", match[1], TABLES, "README.md")
         run, make = TABLES[match[1]]
-        read = results.read if run in NO_TRIALS else results.trials
-        records = read(ROOT / "checkpoints" / run / "results.jsonl")
+        records = lines_of(ROOT / "checkpoints" / run)
         if not records:
             raise InputError(f"README.md: no results in checkpoints/{run}; run the study first")
         return f"<!-- table {match[1]} -->\n{make(ROOT / 'checkpoints' / run, records)}\n<!-- end -->"

@@ -36,6 +36,7 @@ GUARDS = (None, "allow", "log", "log_explicit")
 REFUSED = {
     "jax_disable_jit": ((False,), "a presentation would be computed step by step in Python, for hours"),
     "jax_debug_infs": ((False,), "engines mark with infinities the neurons that they leave out"),
+    "jax_debug_key_reuse": ((False,), "a presentation's random numbers are made anew, alike, wherever it is computed"),
     "jax_transfer_guard": (GUARDS, "images and weights are moved between host and device"),
     "jax_transfer_guard_host_to_device": (GUARDS, "images are moved to the device"),
     "jax_transfer_guard_device_to_host": (GUARDS, "weights are moved to the host, to be saved"),

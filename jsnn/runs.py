@@ -138,11 +138,21 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
 
 
 def too_dark(data: Dataset, schedule: Schedule) -> str | None:
-    """What to say of images that no network will see, or None."""
-    brightest = int(data.train_images[: schedule.n_train].max())
-    if brightest > 1:
-        return None
-    return f"{data.name}: no pixel is brighter than {brightest} of 255; were the images divided by 255 before?"
+    """What to say of images that no network will see, or of splits of unlike brightness; or None."""
+    what = ("training images", SPLITS[data.split])
+    train, test = int(data.train_images[: schedule.n_train].max()), int(data.test_images[: schedule.n_test].max())
+    if min(train, test) <= 1:
+        dark = what[0] if train <= test else what[1]
+        return (
+            f"{data.name}: no pixel of the {dark} is brighter than {min(train, test)} of 255; "
+            "were the images divided by 255 before?"
+        )
+    if max(train, test) > 2 * min(train, test):
+        return (
+            f"{data.name}: the brightest pixel of the {what[0]} is {train} and that of the {what[1]} {test} of 255; "
+            "were they scaled alike?"
+        )
+    return None
 
 
 def facts(cfg: Config, data: Dataset, schedule: Schedule, out: Path, resume: bool, clock: bool) -> dict[str, str]:
@@ -254,10 +264,20 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return different
 
 
-def read_lines(out: Path) -> list[dict[str, Any]]:
-    """The lines of a run's results. Raises InputError where they are not of the study that its config.json is of."""
-    lines = results.trials(out / "results.jsonl")
-    check_study(out, lines)
+def read_lines(out: Path, warn: Callable[[str], None] | None = None) -> list[dict[str, Any]]:
+    """The lines of a run's results, in the order of its trials. Raises InputError where they are not those of the first
+    lanes of the study that its config.json is of, each once.
+
+    `warn` hears of a run that has not all of its lines; without it, that is refused, too.
+    """
+    cfg, path = config_of(out), out / "results.jsonl"
+    lines = read_results(path, cfg, study.plan([entry.trial for entry in cfg.entries]))
+    n = len(cfg.entries) + (cfg.ann is not None)
+    if 0 < len(lines) < n:
+        missing = f"{path} has the lines of {len(lines)} of {n} trials; go on with --resume for the others"
+        if warn is None:
+            raise InputError(missing)
+        warn(missing)
     return lines
 
 
@@ -273,6 +293,7 @@ def check_study(out: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
     lines = results.trials(path)
+    check_study(path.parent, lines)
     whole, expected = [0], []
     for lane in lanes:
         expected += [identity(cfg.entries[i]) for cell in lane.cells for i in cell.index]
@@ -285,11 +306,15 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
             raise results.damaged(f"{path}:{number}: it should be the line of {trial}", path)
     if len(lines) not in whole:
         raise results.damaged(f"{path}: it has {len(lines)} lines and should have one of {whole}", path)
-    check_study(path.parent, lines)
     return lines
 
 
-def _meta(state: LaneState, of: Mapping[str, str]) -> dict[str, Any]:
+def of_lane(of: Mapping[str, str], lane: Lane) -> dict[str, Any]:
+    """What a state says that it is of: its study (`jsnn.records.hashes`), and which of its trials."""
+    return {**of, "trials": [list(cell.index) for cell in lane.cells]}
+
+
+def _meta(state: LaneState, of: Mapping[str, Any]) -> dict[str, Any]:
     ways = [[way.engine, way.at_once] for way in state.ways]
     return {"of": dict(of), "window": state.window, "curves": state.curves, "timed": state.timed, "ways": ways}
 
@@ -311,14 +336,19 @@ def lane_directory(out: Path, number: int) -> Path:
 
 
 def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]) -> LaneState | None:
-    """The newest whole state of a lane, or None. Raises InputError for one of another study."""
-    kind, of, directory = kind_of(lane), hashes_of(out), lane_directory(out, number)
+    """The newest whole state of a lane, or None. Raises InputError for one of another study, or of other trials."""
+    kind, of, directory = kind_of(lane), of_lane(hashes_of(out), lane), lane_directory(out, number)
     like = kind.start(lane)
     restored = checkpoint.restore(directory, kind.arrays(like), warn)
     if restored is None:
         return None
     step, arrays, meta = restored
-    if meta.get("of") != of:
+    if (its := meta.get("of")) != of:
+        if isinstance(its, dict) and its.items() >= hashes_of(out).items():
+            raise InputError(
+                f"{directory / str(step)} is of the trials {its.get('trials')} of its study and should be of "
+                f"{of['trials']}: put back the state of this lane"
+            )
         raise InputError(
             f"{directory / str(step)} is of another config or other data than {out / 'config.json'}: put back the one "
             "that it was saved with"
@@ -410,7 +440,7 @@ def _train_lane(
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
         job.check()
-        checkpoint.save(directory, state.window, kind.arrays(state), _meta(state, job.of))
+        checkpoint.save(directory, state.window, kind.arrays(state), _meta(state, of_lane(job.of, lane)))
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:

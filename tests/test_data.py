@@ -207,6 +207,13 @@ def test_classes_are_those_of_the_labels_unless_given():
     assert of_arrays(test_labels=np.int32([0, 11, 0, 0])).n_classes == 12
 
 
+class Sparse:
+    """What NumPy takes a sparse matrix of SciPy for: an object with no axes."""
+
+    shape = (4, 3)
+    toarray = None
+
+
 PIXELS = np.full((4, 3), 0.5)
 WRONG_ARRAYS = {
     "floats to 255": ({"train_images": 255 * PIXELS}, "train_images is float64 from 127.5 to 127.5", "from 0 to 1"),
@@ -233,6 +240,21 @@ WRONG_ARRAYS = {
     "labels of 64 bits": ({"test_labels": np.uint64([2**63, 1, 0, 1])}, "test_labels is from 0 to 92233", "integers"),
     "one class": ({"train_labels": [0] * 4, "test_labels": [0] * 4}, "all labels are 0", "2 classes"),
     "beyond n_classes": ({"n_classes": 2}, "the label 2", "0 to 1"),
+    "other shapes": (
+        {"train_images": np.zeros((4, 6, 2), np.uint8), "test_images": np.zeros((4, 3, 4), np.uint8)},
+        r"train_images of \[6, 2\] and test_images of \[3, 4\]",
+        "one shape",
+    ),
+    "half a class": ({"n_classes": 10.5}, "n_classes = 10.5", "whole number from 0"),
+    "a float of classes": ({"n_classes": 10.0}, "n_classes = 10.0", "whole number from 0"),
+    "less than no classes": ({"n_classes": -1}, "n_classes = -1", "whole number from 0"),
+    "truth for classes": ({"n_classes": True}, "n_classes = True", "whole number from 0"),
+    "a word for classes": ({"n_classes": "10"}, "n_classes = '10'", "whole number from 0"),
+    "held out": ({"n_held_out": -1}, "n_held_out = -1", "whole number from 0"),
+    "sparse": ({"train_images": Sparse()}, "train_images is a Sparse", r"toarray\(\)"),
+    "sparse test images": ({"test_images": Sparse()}, "test_images is a Sparse", r"toarray\(\)"),
+    "a generator": ({"train_images": (x for x in PIXELS)}, "train_images is a generator", "should be an array"),
+    "nothing": ({"train_labels": None}, "train_labels is a NoneType", "should be an array"),
 }
 
 
@@ -245,6 +267,18 @@ def test_arrays_that_are_no_data_set(name):
         assert str(raised.value).startswith("own: ") and "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("n", [1.5, 1.0, "1", True])
+def test_numbers_of_images_are_whole(n):
+    for use in (of_arrays().held_out, of_arrays().first, lambda n: of_arrays().first(None, n)):
+        with pytest.raises(InputError, match="it should be a whole number from 0"):
+            use(n)
+
+
+def test_axes_of_1_are_no_other_shape():
+    images = np.zeros((4, 6, 2), np.uint8)
+    assert of_arrays(train_images=images[:, None], test_images=images[..., None]).train_images.shape == (4, 12)
+
+
 def test_a_study_of_more_classes_than_are_told_apart_is_refused():
     cfg = config.parse({"study": "x", "network": {"n_input": 3}, "data": {"n_assign": 1}})
     assert runs.schedule_of(cfg, of_arrays()).n_train == 4
@@ -255,10 +289,21 @@ def test_a_study_of_more_classes_than_are_told_apart_is_refused():
 
 def test_images_that_nobody_sees_are_said_so():
     cfg = config.parse({"study": "x", "network": {"n_input": 3}})
-    for images, said in ((2 * PIXELS / 255, "brighter than 1 of 255"), (0 * PIXELS, "than 0 of"), (PIXELS, None)):
-        made = of_arrays(train_images=images)
+    bright, dark = of_arrays().train_images, of_arrays().train_images // 100
+    for train, test, said in (
+        (2 * PIXELS / 255, bright, "no pixel of the training images is brighter than 1 of 255"),
+        (0 * PIXELS, bright, "than 0 of"),
+        (bright, bright // 255, "no pixel of the test images is brighter than 1 of 255"),
+        (bright, dark, "of the training images is 255 and that of the test images 2 of 255"),
+        (dark, bright, "of the training images is 2 and that of the test images 255 of 255"),
+        (PIXELS, PIXELS, None),
+        (PIXELS, bright, None),
+    ):
+        made = of_arrays(train_images=train, test_images=test)
         text = runs.too_dark(made, runs.schedule_of(cfg, made))
         assert text is None if said is None else text is not None and said in text
+    made = of_arrays(test_images=bright // 255).first(n_test=1)
+    assert "than 0 of" in (runs.too_dark(made, runs.schedule_of(cfg, made)) or "")
 
 
 # --- files that are no files, and those that have no end -----------------------------------------------

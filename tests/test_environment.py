@@ -85,6 +85,7 @@ def test_commands_compute_in_one_way():
     [
         ("jax_disable_jit", True),
         ("jax_debug_infs", True),
+        ("jax_debug_key_reuse", True),
         ("jax_transfer_guard", "disallow"),
         ("jax_transfer_guard_device_to_host", "disallow_explicit"),
         ("jax_numpy_dtype_promotion", "strict"),

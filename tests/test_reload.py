@@ -23,6 +23,7 @@ import evaluate
 import figures
 import images
 import matrix
+import prices
 import tune
 
 STUDY = {
@@ -221,6 +222,53 @@ def test_an_edited_config_is_not_gone_on_with(run, excerpt):
     (run / "results.jsonl").unlink()
     with pytest.raises(InputError, match="state/lane-000/4 is of another config or other data than"):
         runs.run(config.parse(changed), excerpt.held_out(40), run, Watcher(), resume=True)
+
+
+@pytest.fixture(scope="module")
+def made_of_two(excerpt, tmp_path_factory):
+    """A run of two lanes."""
+    tables = copy.deepcopy(STUDY) | {"sweep": {"run.n_steps": [4, 5]}}
+    out = tmp_path_factory.mktemp("lanes") / "run"
+    runs.run(config.parse(tables), excerpt.held_out(40), out, Watcher())
+    return out
+
+
+@pytest.fixture
+def swept(made_of_two, tmp_path):
+    """A copy of it to be damaged."""
+    return Path(shutil.copytree(made_of_two, tmp_path / "swept"))
+
+
+def test_the_state_of_another_lane_is_refused(swept, excerpt, command):
+    runs.load_trained(swept, pytest.fail)
+    one, other, aside = (swept / "state" / name for name in ("lane-000", "lane-001", "aside"))
+    for before, after in ((one, aside), (other, one), (aside, other)):
+        before.rename(after)
+    message = refused(command(evaluate.main, swept))
+    assert "state/lane-000/4 is of the trials [[1]] of its study and should be of [[0]]" in message
+    cfg = runs.config_of(swept)
+    with pytest.raises(InputError, match=r"is of the trials \[\[1\]\]"):
+        runs.run(cfg, excerpt.held_out(40), swept, Watcher(), resume=True)
+
+
+def test_lines_are_those_of_the_trials_each_once(swept, command):
+    path = swept / "results.jsonl"
+    one, other = path.read_bytes().splitlines(keepends=True)
+    readers = ((figures.main, swept), (diagnose.main, swept), (prices.main, swept, "--out", swept.parent / "x.png"))
+    for lines, what in (
+        ([one, other, one, other], "it has 4 lines and should have one of [0, 1, 2]"),
+        ([one, one], "results.jsonl:2: it should be the line of {"),
+        ([other, one], "results.jsonl:1: it should be the line of {"),
+        ([other], "results.jsonl:1: it should be the line of {"),
+    ):
+        path.write_bytes(b"".join(lines))
+        for main, *arguments in readers:
+            assert what in refused(command(main, *arguments))
+    path.write_bytes(one)
+    with pytest.raises(InputError, match="has the lines of 1 of 2 trials"):
+        runs.read_lines(swept)
+    code, _, err = command(prices.main, swept, "--out", swept.parent / "x.png")
+    assert code == 0 and "has the lines of 1 of 2 trials" in err
 
 
 def test_an_unfinished_run_says_so(excerpt, command, tmp_path):

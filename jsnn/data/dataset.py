@@ -31,6 +31,7 @@ class Dataset:
     def __post_init__(self) -> None:
         """Check and convert the arrays."""
         made: dict[str, Any] = {}
+        shapes = []
         for split in ("train", "test"):
             images = _images(getattr(self, f"{split}_images"), f"{self.name}: {split}_images")
             labels = _labels(getattr(self, f"{split}_labels"), f"{self.name}: {split}_labels")
@@ -40,16 +41,24 @@ class Dataset:
                     "there should be one label for each image"
                 )
             made |= {f"{split}_images": images, f"{split}_labels": labels}
+            shapes.append([n for n in np.shape(getattr(self, f"{split}_images"))[1:] if n != 1])
         train, test = made["train_images"].shape[1], made["test_images"].shape[1]
         if train != test:
             raise InputError(f"{self.name}: train_images of {train} and test_images of {test} pixels: as many, please")
+        if shapes[0] != shapes[1]:  # apart from axes of 1
+            raise InputError(
+                f"{self.name}: train_images of {shapes[0]} and test_images of {shapes[1]}: images of one shape, please"
+            )
+        n_classes, n_held_out = (
+            _count(getattr(self, field), f"{self.name}: {field}") for field in ("n_classes", "n_held_out")
+        )
         largest = max(int(made["train_labels"].max()), int(made["test_labels"].max()))
-        n_classes = self.n_classes or largest + 1
+        n_classes = n_classes or largest + 1
         if largest >= n_classes:
             raise InputError(f"{self.name}: the label {largest}: labels should be 0 to {n_classes - 1}")
         if n_classes < 2:
             raise InputError(f"{self.name}: all labels are 0: there should be at least 2 classes")
-        for field, value in (made | {"n_classes": n_classes}).items():
+        for field, value in (made | {"n_classes": n_classes, "n_held_out": n_held_out}).items():
             object.__setattr__(self, field, value)
 
     @property
@@ -84,7 +93,7 @@ class Dataset:
 
         Raises InputError where no training image would be left.
         """
-        left = len(self.train_labels) - n
+        left = len(self.train_labels) - _count(n, "n_validation")
         if not 0 < left < len(self.train_labels):
             most = len(self.train_labels) - 1
             raise InputError(f"n_validation = {n} for {self.name}: it should be from 1 to {most}")
@@ -106,7 +115,7 @@ class Dataset:
             ("n_train", n_train, len(self.train_labels)),
             ("n_test", n_test, len(self.test_labels)),
         ):
-            if n is not None and not 1 <= n <= available:
+            if n is not None and not 1 <= _count(n, argument) <= available:
                 raise InputError(f"{argument} = {n} for {self.name}: it should be from 1 to {available}")
         return dataclasses.replace(
             self,
@@ -117,14 +126,24 @@ class Dataset:
         )
 
 
+def _count(n: Any, what: str) -> int:
+    """A whole number from 0."""
+    if isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) or n < 0:
+        raise InputError(f"{what} = {n!r}: it should be a whole number from 0")
+    return int(n)
+
+
 def _array(values: Any, what: str) -> np.ndarray:
     """A plain array of at least one entry."""
     if np.ma.isMaskedArray(values):
         raise InputError(f"{what} is a masked array: it should be a plain one, as a network sees what is masked, too")
     try:
         array = np.asarray(values)
-    except ValueError as error:  # of lists of different lengths
+    except (TypeError, ValueError, RuntimeError) as error:  # lists of different lengths, what is on another device
         raise InputError(f"{what} is no array ({' '.join(str(error).split())})") from None
+    if array.dtype == object and not array.ndim:
+        sparse = " with its zeros, as of toarray()" if hasattr(values, "toarray") else ""
+        raise InputError(f"{what} is a {type(values).__name__}: it should be an array{sparse}")
     if not array.ndim or not array.size:
         raise InputError(f"{what} is {array.dtype}{list(array.shape)}: there should be at least one")
     return array
