@@ -175,7 +175,7 @@ def read_data(cfg: Any, data_dir: Path | None) -> Any:
 def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lambda cfg: None) -> None:
     """What matrix.py and train.py do: read the config and the data, run with a live table, draw the figures."""
     if arguments.distributed or arguments.join:
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"  # XLA, too, says what it thinks of a process that is gone: in many lines
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"  # XLA, too, says something of a process that is gone: many lines
     prepare_jax(start=False)
     from rivals.clock import cores
 
