@@ -293,7 +293,6 @@ def check_study(out: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[str, Any]]:
     """The lines written so far. Raises InputError where they are not those of the study's first lanes, in order."""
     lines = results.trials(path)
-    check_study(path.parent, lines)
     whole, expected = [0], []
     for lane in lanes:
         expected += [identity(cfg.entries[i]) for cell in lane.cells for i in cell.index]
@@ -306,6 +305,7 @@ def read_results(path: Path, cfg: Config, lanes: Sequence[Lane]) -> list[dict[st
             raise results.damaged(f"{path}:{number}: it should be the line of {trial}", path)
     if len(lines) not in whole:
         raise results.damaged(f"{path}: it has {len(lines)} lines and should have one of {whole}", path)
+    check_study(path.parent, lines)
     return lines
 
 
