@@ -112,7 +112,7 @@ def test_a_run_that_is_not_there_is_one_plain_line(name, run, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    ("out", "reason"), [("x.xyz", "should end in .png"), (".", "is a directory"), ("run/x.png", "not a directory")]
+    ("out", "reason"), [("x.xyz", "should end in .png"), (".", "is a directory"), ("run/x.png", "Not a directory")]
 )
 def test_a_figure_that_cannot_be_written_is_said_before_the_work(out, reason, monkeypatch, capsys, tmp_path):
     import prices

@@ -50,7 +50,7 @@ class Dataset:
                 f"{self.name}: train_images of {shapes[0]} and test_images of {shapes[1]}: images of one shape, please"
             )
         n_classes, n_held_out = (
-            _count(getattr(self, field), f"{self.name}: {field}") for field in ("n_classes", "n_held_out")
+            _count(getattr(self, field), f"{self.name}: {field}", 0) for field in ("n_classes", "n_held_out")
         )
         largest = max(int(made["train_labels"].max()), int(made["test_labels"].max()))
         n_classes = n_classes or largest + 1
@@ -126,10 +126,10 @@ class Dataset:
         )
 
 
-def _count(n: Any, what: str) -> int:
-    """A whole number from 0."""
-    if isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) or n < 0:
-        raise InputError(f"{what} = {n!r}: it should be a whole number from 0")
+def _count(n: Any, what: str, least: int | None = None) -> int:
+    """A whole number, `least` or more."""
+    if isinstance(n, bool | np.bool_) or not isinstance(n, int | np.integer) or (least is not None and n < least):
+        raise InputError(f"{what} = {n!r}: it should be a whole number{'' if least is None else f' from {least}'}")
     return int(n)
 
 
