@@ -327,7 +327,10 @@ def points_of(
         for path in numbers:
             apart([path], [other for other in numbers if other != path], f"cell {i}", "it has")
         apart(numbers, sweep, f"cell {i}", "[sweep] has")
-        points.append(({f"{axis}.{table[axis]}" for axis in AXES if axis in table}, numbers))
+        point = {f"{axis}.{table[axis]}" for axis in AXES if axis in table}, numbers
+        if point in points:
+            raise InputError(f"cell {i}: it is cell {points.index(point) + 1} again; it should be given once")
+        points.append(point)
     return points
 
 

@@ -453,6 +453,7 @@ def test_set_of_a_number_that_each_cell_table_gives_is_refused(tmp_path):
         ('sweep = { "run.seed" = [5, 6], run = { seed = [0] } }', "run.seed is given twice"),
         ('sweep = { "neuron.adaptation" = ["none"], "neuron.adaptation.theta_plus" = [0.1] }', "sweep.neuron.adapt"),
         ('[[cell]]\n"run.seed" = 5\nrun = { seed = 6 }', "run.seed is given twice"),
+        ('[[cell]]\n"run.seed" = 5\n[[cell]]\nrun = { seed = 5 }', "cell 2: it is cell 1 again; it should be given once"),
         ('[[cell]]\n"run.seed" = 5\n[sweep]\n"run.seed" = [0, 1]', "cell 1.run.seed: [sweep] has it, too"),
         (
             '[[cell]]\n"neuron.adaptation" = "none"\n[sweep]\n"neuron.adaptation.theta_plus" = [0.1, 0.2]',

@@ -718,13 +718,13 @@ def test_other_data_are_refused(settings, at_window, tmp_path):
 def test_the_command_refuses_another_study(settings, victims, at_window, tmp_path):
     out = at_window(0, 3, tmp_path / "out")
     before = files(out)
-    for arguments, said in (
-        (["--resume", "--set", "network.norm=70.0"], "--resume: network.norm is 70.0 now and was not set when the run"),
-        (["--resume", "--set", "sweep.run.dt=[0.5]", "--set", "ann.seed=3"], "ann.seed is 3 now and was not set, "),
-        ([], f"{out} already holds a run; add --resume to go on with it, or choose another --out"),
+    for arguments, events, said in (  # the lock's own: written, removed
+        (["--resume", "--set", "network.norm=70.0"], 2, "--resume: network.norm is 70.0 now and was not set when the"),
+        (["--resume", "--set", "sweep.run.dt=[0.5]", "--set", "ann.seed=3"], 2, "ann.seed is 3 now and was not set, "),
+        ([], 0, f"{out} already holds a run; add --resume to go on with it, or choose another --out"),
     ):
         refused = victims.run(out, *arguments)
-        assert refused.code == 2 and refused.events == 2  # the lock's own: written, removed
+        assert refused.code == 2 and refused.events == events
         assert refused.err.startswith("error: ") and said in refused.err and refused.err.count("\n") == 1
         assert files(out) == before
 
@@ -757,9 +757,8 @@ def test_a_second_writer_is_refused(settings, reference, victims, at_window, tmp
 
     runs.run(settings.cfg, settings.data, out, Doing(WINDOW, second), resume=True, clock=False)
     who = f"process {os.getpid()} on {socket.gethostname()}"
-    for ended in refused:
-        assert ended.code == 2 and ended.err.startswith(f"error: {out} is being written by {who}: wait until")
-        assert ended.err.count("\n") == 1
+    for ended, said in zip(refused, (f"is being written by {who}: wait until", "already holds a run; add --resume")):
+        assert ended.code == 2 and ended.err.startswith(f"error: {out} {said}") and ended.err.count("\n") == 1
     check_same(out, reference)
     assert not (out / LOCK).exists()
 
