@@ -65,9 +65,11 @@ from rivals.cases import ALONE, CASES, PLAIN, Case
 from rivals.report import COLUMNS, Report, figure, row, summary, table
 from terminal import Parser, user_path
 
-from jsnn import config, data, sealed
+from jsnn import data
+from jsnn.core import sealed
+from jsnn.core.errors import InputError
 from jsnn.data import cache
-from jsnn.errors import InputError
+from jsnn.runs import config
 
 ROOT = Path(__file__).parent.parent
 WORKERS = Path(__file__).parent / "rivals"

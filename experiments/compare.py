@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it
 from console import command, prepare_jax
 from terminal import Parser, user_path
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 WORKER = Path(__file__).parent / "rivals" / "brian2_worker.py"
 CONFIG = Path(__file__).parents[1] / "configs" / "diehl_cook" / "published.toml"
@@ -49,7 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 def published(n: int, rule: str, **numbers: float) -> Any:
     """A trial of the published network, with one of its rules; theta decays in every step, as in Brian2."""
-    from jsnn import config
+    from jsnn.runs import config
 
     settings = {"network.n_neurons": n, "matrix.rule": [rule], "neuron.euler_lif.adaptation.clock": "step"}
     settings |= {"run.again": "none"} | {f"rule.{rule}.{name}": value for name, value in numbers.items()}
@@ -61,10 +61,10 @@ def shown(trial: Any, purpose: int, images: Any) -> Any:
     import jax
     import numpy as np
 
-    from jsnn import trial as trials
+    from jsnn.simulate import stimulus
 
     index = np.arange(len(images), dtype=np.int32)[:, None]
-    encode, n_active = jax.jit(trials.encode, static_argnums=(1, 5)), trials.most_active(images)
+    encode, n_active = jax.jit(stimulus.encode, static_argnums=(1, 5)), stimulus.most_active(images)
     return encode(trial.inputs, purpose, images, index, index, n_active), index
 
 
@@ -74,7 +74,7 @@ def inputs_of(n: int, images: Any) -> Any:
     import numpy as np
 
     from jsnn.simulate import dense
-    from jsnn.trial import TEST
+    from jsnn.simulate.stimulus import TEST
 
     trial = published(n, "triplet")
     rasters, _ = shown(trial, TEST, images)
@@ -86,14 +86,14 @@ def trained(n: int, images: Any) -> Any:
     """The layer after these training images."""
     import jax
 
-    from jsnn import study
-    from jsnn import trial as trials
-    from jsnn.trial import TRAIN
+    from jsnn.learners.plasticity import plans
+    from jsnn.learners.plasticity import trial as trials
+    from jsnn.simulate.stimulus import TRAIN
 
     trial = published(n, "power_law")
     rasters, index = shown(trial, TRAIN, images)
     train = jax.jit(trials.train, static_argnums=7)
-    return train(trial, trials.init(trial), rasters, index, index, 0, len(images), study.AHEAD)[0]
+    return train(trial, trials.init(trial), rasters, index, index, 0, len(images), plans.AHEAD)[0]
 
 
 def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn import numerics
+    from jsnn.core import numerics
     from jsnn.simulate import dense
 
     rule = {k: v for k, v in case.items() if k in ("eta_pre", "eta_post", "x_tar", "mu")}
@@ -213,7 +213,8 @@ def main() -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn import data, plots, records, results
+    from jsnn import data, plots
+    from jsnn.runs import records, results
 
     dataset = data.load("mnist" if arguments.data_dir else "mnist_excerpt", arguments.data_dir)
     n_burn = min(arguments.burn_in, len(dataset.train_images))

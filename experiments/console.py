@@ -18,8 +18,8 @@ from ending import STOP
 from live import Console
 from terminal import Parser, prepare_streams, user_path
 
-from jsnn.errors import InputError
-from jsnn.text import plain
+from jsnn.core.errors import InputError
+from jsnn.core.text import plain
 
 os.environ["MPLBACKEND"] = "agg"  # figures are files: a display, and what is said of it, has no part in them
 
@@ -35,13 +35,14 @@ def prepare_jax(start: bool = True) -> None:
     except ValueError as error:  # of a JAX_ variable
         raise InputError(f"{error}; see the variables of the environment whose names begin with JAX_") from None
 
-    from jsnn import files, grid, numerics
+    from jsnn.core import files, numerics
     from jsnn.data import cache
+    from jsnn.grid import host
 
     warnings.showwarning = in_a_line
     check_xla_flags()
     numerics.fix()
-    grid.keep_memory()
+    host.keep_memory()
     place = cache.compiled()
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ and place is not None and files.unwritable(place) is None:
         jax.config.update("jax_compilation_cache_dir", str(place))
@@ -85,9 +86,9 @@ def command(main: Callable[[], None], hint: str = "", unwinds: bool = False) -> 
 
 def stopping() -> bool:
     """Whether to stop now: all processes of a job after the same block."""
-    from jsnn import grid
+    from jsnn.grid import processes
 
-    STOP.asked = grid.from_first(lambda: STOP.asked) or STOP.asked
+    STOP.asked = processes.from_first(lambda: STOP.asked) or STOP.asked
     return STOP.asked is not None
 
 
@@ -138,13 +139,14 @@ def joining(text: str) -> tuple[str, int, int]:
 
 def join(arguments: argparse.Namespace) -> None:
     """Become one of the processes of a job, if the arguments say so."""
-    from jsnn import grid
+    from jsnn.grid import processes
 
     if arguments.distributed and arguments.join:
         raise InputError("--distributed, --join: give one of them; --join is for processes that are started by hand")
     if arguments.distributed or arguments.join:
-        address, n, number, devices = grid.on_cluster() if arguments.distributed else (*joining(arguments.join), None)
-        grid.join(address, n, number, devices, functools.partial(print, flush=True), ending.lost, ending.asked)
+        job = processes.on_cluster() if arguments.distributed else (*joining(arguments.join), None)
+        address, n, number, devices = job
+        processes.join(address, n, number, devices, functools.partial(print, flush=True), ending.lost, ending.asked)
 
 
 def tensorboard(directory: Path) -> Callable[[], Any]:
@@ -179,33 +181,37 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     prepare_jax(start=False)
     from rivals.clock import cores
 
-    from jsnn import config, data, files, grid, runs, study
+    from jsnn import data, runs
+    from jsnn.core import files
+    from jsnn.grid import host, processes
+    from jsnn.learners.plasticity import plans
+    from jsnn.runs import config
 
     join(arguments)
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
-    if grid.n_processes() == 1:
-        alone = len(cfg.entries) == 1 and study.in_lockstep(cfg.entries[0].trial)
-        grid.use_cores(1 if alone else cores())
+    if processes.n_processes() == 1:
+        alone = len(cfg.entries) == 1 and plans.in_lockstep(cfg.entries[0].trial)
+        host.use_cores(1 if alone else cores())
     start_devices()
     out = arguments.out or Path("checkpoints") / cfg.study
     if not arguments.no_figures:
         files.check_writable(out / "figures")
-    grid.from_first(lambda: runs.holds_run(out, arguments.resume))
+    processes.from_first(lambda: runs.holds_run(out, arguments.resume))
     dataset = read_data(cfg, arguments.data_dir)
     schedule = runs.schedule_of(cfg, dataset)
     evaluated = data.SPLITS[dataset.split]
     title = f"{cfg.study}: {dataset.name}, {schedule.n_train} training images, {schedule.n_test} {evaluated}"
     if schedule.epochs > 1:
         title = title.replace(" training images", f" training images {schedule.epochs} times", 1)
-    open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and grid.is_first() else None
+    open_log = tensorboard(out / "tensorboard") if arguments.tensorboard and processes.is_first() else None
     n, n_answers = len(cfg.entries) * schedule.n_train * schedule.epochs, len(cfg.entries) * schedule.n_answers
-    watch = functools.partial(Console, quiet=not grid.is_first(), open_log=open_log, interrupted=stopping)
+    watch = functools.partial(Console, quiet=not processes.is_first(), open_log=open_log, interrupted=stopping)
     with watch(cfg.entries, title, n, n_answers, evaluated) as console:
         runs.run(cfg, dataset, out, console, resume=arguments.resume, clock=not arguments.no_clock)
     console.say(f"results  {out / 'results.jsonl'}")
-    draws = not arguments.no_figures and grid.is_first()
-    grid.part()
+    draws = not arguments.no_figures and processes.is_first()
+    processes.part()
     if draws:
         from figures import draw
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it
 from console import command, prepare_jax
 from terminal import Parser, Table, percent, user_path, warn
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 UNFINISHED = 4  # exit code
 OF_RESULTS = ("encoder", "neuron", "rule", "seed", "overrides", "accuracy", "split")  # in each line of the diagnosis
@@ -42,19 +42,20 @@ def diagnoses(records: list[dict[str, Any]], trained: Any, dataset: Any, n: int)
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn import diagnosis, runs
-    from jsnn import trial as trials
-    from jsnn.simulate import dense
+    from jsnn import runs
+    from jsnn.analysis import diagnosis
+    from jsnn.simulate import dense, stimulus
 
-    images, n_active = jnp.asarray(dataset.test_images[:n]), trials.most_active(dataset.test_images[:n])
+    images, n_active = jnp.asarray(dataset.test_images[:n]), stimulus.most_active(dataset.test_images[:n])
     index = jnp.arange(len(images))[:, None]
 
     @jax.jit
     def diagnose(trial, learned):
         inputs = trial.inputs
-        rasters = trials.encode(inputs, trials.TEST, images, index, index, n_active)
+        rasters = stimulus.encode(inputs, stimulus.TEST, images, index, index, n_active)
         raster = dense.spread(rasters.spikes[:, 0], rasters.active[:, 0], trial.network.n_input)
-        return diagnosis.diagnose(trial.network, learned, raster, inputs.dt, inputs.key(trials.TEST + trials.NETWORK))
+        key = inputs.key(stimulus.TEST + stimulus.NETWORK)
+        return diagnosis.diagnose(trial.network, learned, raster, inputs.dt, key)
 
     lines = []
     for record in records:
@@ -85,8 +86,9 @@ def main() -> None:
     import images
     from rich.console import Console
 
-    from jsnn import results, runs
-    from jsnn.trial import Trial
+    from jsnn import runs
+    from jsnn.learners.plasticity.trial import Trial
+    from jsnn.runs import results
 
     run = arguments.run
     if not all(isinstance(entry.trial, Trial) for entry in runs.config_of(run).entries):

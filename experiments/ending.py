@@ -19,8 +19,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from jsnn.errors import Deserted, InputError
-from jsnn.text import plain
+from jsnn.core.errors import Deserted, InputError
+from jsnn.core.text import plain
 
 CODES = (
     "Exit code: 0 done, 2 bad input, 3 another process of the job has stopped; after a signal 128 and its number (130 "
@@ -172,6 +172,8 @@ def run(main: Callable[[], None], hint: str = "", unwinds: bool = False) -> None
 
 
 def _job() -> Any:
-    """`jsnn.grid`, if this process has joined a job; importing it here would wait for the main thread to do so."""
-    grid = sys.modules.get("jsnn.grid")
+    """`jsnn.grid.processes`, if this process has joined a job; importing it here would wait for the main thread to do
+    so.
+    """
+    grid = sys.modules.get("jsnn.grid.processes")
     return grid if getattr(grid, "_LINKS", None) else None

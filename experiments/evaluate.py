@@ -28,7 +28,7 @@ from console import command, prepare_jax
 from live import counted
 from terminal import Parser, Table, percent, user_path, warn
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 UNFINISHED = 4  # exit code
 
@@ -51,8 +51,9 @@ def schedule_of(cfg: Any, dataset: Any, n_assign: int | None, n_test: int | None
 
 def answers(trained: Any, dataset: Any, schedule: Any, advance: Callable[[int], None]) -> list[list[dict[str, float]]]:
     """Of each lane and trial, in the order of the cells: the accuracy of each read-out."""
-    from jsnn import evaluation, runs
-    from jsnn.lanes import gradient
+    from jsnn import runs
+    from jsnn.learners.plasticity import evaluation
+    from jsnn.runs.lanes import gradient
 
     found = []
     for lane, state in zip(trained.lanes, trained.states, strict=True):
@@ -68,7 +69,8 @@ def answers(trained: Any, dataset: Any, schedule: Any, advance: Callable[[int], 
 
 def table_of(trained: Any, title: str, found: list[list[dict[str, float]]]) -> Table:
     """A row a trial: what it is, where the others are something else, and its accuracies."""
-    from jsnn import config, plots
+    from jsnn import plots
+    from jsnn.runs import config
 
     entries = trained.cfg.entries
     axes = [axis for axis in config.AXES if len({getattr(e, axis) for e in entries}) > 1]

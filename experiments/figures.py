@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it
 from console import command, prepare_jax
 from terminal import Parser, user_path, warn
 
-from jsnn.errors import InputError
-from jsnn.text import plain
+from jsnn.core.errors import InputError
+from jsnn.core.text import plain
 
 UNFINISHED = 4  # exit code
 
@@ -58,7 +58,7 @@ def figures(
     """Draw what `reread` has read into the directory `where`. Returns the files."""
     from jsnn import plots, runs
     from jsnn.data import SPLITS
-    from jsnn.gradient import GradientTrial
+    from jsnn.learners.updates import GradientTrial
 
     spiking = [r for r in records if r["encoder"] != "none"]
     name = " x ".join(str(plots.LABELS.get(best[axis], best[axis])) for axis in ("encoder", "neuron", "rule"))
@@ -109,8 +109,8 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
     import numpy as np
 
     from jsnn import plots
-    from jsnn import trial as trials
     from jsnn.simulate import dense
+    from jsnn.simulate import stimulus as trials
 
     images = jnp.asarray(dataset.test_images[:1])
     inputs, network = trial.inputs, trial.network
@@ -154,8 +154,8 @@ def main() -> None:
     prepare_jax()
     import images
 
-    from jsnn import files
-    from jsnn.trial import Trial
+    from jsnn.core import files
+    from jsnn.learners.plasticity.trial import Trial
 
     run = arguments.run
     records, best, trained = reread(run, warn)

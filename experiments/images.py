@@ -8,9 +8,9 @@ from typing import Any
 from console import read_data
 
 from jsnn import data, runs
-from jsnn.config import Config
+from jsnn.core.errors import InputError
 from jsnn.data import SPLITS, Dataset
-from jsnn.errors import InputError
+from jsnn.runs.config import Config
 
 STANDS_IN = "the embedded excerpt of MNIST, as --data-dir does not say where the run's own images are"
 
@@ -25,7 +25,7 @@ def of_run(run: Path, cfg: Config, of: Mapping[str, Any], data_dir: Path | None,
     if name not in (*data.DATASETS, *data.RECORDINGS):
         raise InputError(
             f"{run} is of a data set of its own, {name!r}, which no command can read; show it to its networks from "
-            "Python (jsnn.runs.load_trained, jsnn.evaluation)"
+            "Python (jsnn.runs.load_trained, jsnn.learners.plasticity.evaluation)"
         )
     if split == "validation" and of["split"] != split:
         raise InputError(f"--split validation: {run} held no training images out; leave it out, or ask for test")

@@ -10,7 +10,7 @@ import ending
 from ending import STOP
 from terminal import Table, clock, percent
 
-from jsnn.text import name, plain
+from jsnn.core.text import name, plain
 
 EVERY = 20.0  # seconds between two lines, where nothing can be drawn over
 SHORT = 2.0  # seconds that are measured before anything is said of the rest
@@ -124,10 +124,10 @@ def program_of(trial: Any) -> Any:
     """What trials of one compiled program share."""
     import jax
 
-    from jsnn import study
-    from jsnn import trial as trials
+    from jsnn.learners.plasticity import plans
+    from jsnn.learners.plasticity import trial as trials
 
-    return jax.tree.structure(study.without(trial) if isinstance(trial, trials.Trial) else trial)
+    return jax.tree.structure(plans.without(trial) if isinstance(trial, trials.Trial) else trial)
 
 
 @contextlib.contextmanager
@@ -287,7 +287,7 @@ class Console:
         if self.records or self.interims:
             self.rich.print(self.table())
 
-    # --- jsnn.lanes.Observer
+    # --- jsnn.runs.lanes.Observer
     def lane(self, number: int, entries: Sequence[Any], presentations: int) -> None:
         """The trials that are next."""
         STOP.patience = ending.SHORT

@@ -17,22 +17,25 @@ import numpy as np
 from console import command
 from terminal import Parser, Table, user_path, warn
 
-from jsnn import config, files, plots, prices, results, runs
-from jsnn.errors import InputError
-from jsnn.records import is_of
-from jsnn.text import LABEL, plain
+from jsnn import plots, runs
+from jsnn.core import files
+from jsnn.core.errors import InputError
+from jsnn.core.text import LABEL, plain
+from jsnn.learners import cost
+from jsnn.runs import config, results
+from jsnn.runs.records import is_of
 
 
-def price_of(line: Mapping[str, Any], cfg: config.Config) -> prices.Price:
+def price_of(line: Mapping[str, Any], cfg: config.Config) -> cost.Price:
     """Of an answer: what the line says, or what follows from its spikes and its network."""
     if "price" in line:
-        return prices.Price(**line["price"])
+        return cost.Price(**line["price"])
     if line["encoder"] == "none":  # the ANN beside a matrix
-        return prices.Price(macs=line["synaptic_operations"])
+        return cost.Price(macs=line["synaptic_operations"])
     entry = next(e for e in cfg.entries if is_of(line, e))
     network, inputs = entry.trial.network, entry.trial.inputs
     n_steps = inputs.n_steps + inputs.rest
-    return prices.answering_of_plastic(network, line["input_spikes"], line["output_spikes"], n_steps)
+    return cost.answering_of_plastic(network, line["input_spikes"], line["output_spikes"], n_steps)
 
 
 def points_of(lines: Sequence[Mapping[str, Any]], cfg: config.Config) -> list[tuple[float, float]]:

@@ -30,8 +30,10 @@ def main() -> None:
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn import data, numerics, readout, records, results
+    from jsnn import data, readouts
+    from jsnn.core import numerics
     from jsnn.learners import kmeans
+    from jsnn.runs import records, results
 
     dataset = data.load(arguments.data, arguments.data_dir)
     train, test = (jnp.asarray(x, float) / 255.0 for x in (dataset.train_images, dataset.test_images))
@@ -42,7 +44,7 @@ def main() -> None:
         for seed in SEEDS:
             found = kmeans.fit(numerics.key(seed), train, n)
             counts = responses(found.prototypes, train), responses(found.prototypes, test)
-            answers = np.asarray(readout.predict("all_activity", counts[0], labels, counts[1]))
+            answers = np.asarray(readouts.predict("all_activity", counts[0], labels, counts[1]))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "split": dataset.split, "encoder": "none"}
                 | {"neuron": "prototype", "rule": "k_means", "seed": seed, "n_neurons": n}

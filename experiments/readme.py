@@ -21,8 +21,11 @@ from rivals.cases import BY_GRADIENTS
 from rivals.report import row
 from terminal import Parser
 
-from jsnn import config, plots, prices, results, runs, statistics
-from jsnn.errors import InputError
+from jsnn import plots, runs
+from jsnn.analysis import statistics
+from jsnn.core.errors import InputError
+from jsnn.learners import cost
+from jsnn.runs import config, results
 
 ROOT = Path(__file__).parent.parent
 Records = Sequence[dict[str, Any]]
@@ -282,7 +285,7 @@ def by_gradients(run: Path, records: Records) -> str:
         lines = lines_of(run.parent / each)
         for cell, trials in results.by_cell(lines).items():
             one = trials[0]
-            answers, learning = ([prices.Price(**r[key]) for r in trials] for key in ("price", "price_of_learning"))
+            answers, learning = ([cost.Price(**r[key]) for r in trials] for key in ("price", "price_of_learning"))
             joules = (
                 [p.energy() for p in answers],
                 [p.energy_of_neurons() for p in answers],

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jsnn.text import name, plain
+from jsnn.core.text import name, plain
 
 WIDTH = 80  # columns of a help text, at most
 ASCII = str.maketrans({"–": "-", "—": "-", "·": ".", "…": "...", "±": "+-", "µ": "u", "×": "x", "“": '"', "”": '"'})  # noqa: RUF001

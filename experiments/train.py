@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where PYTHONSAFEPATH leaves it
 
 from console import command, run_study, study_parser
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 
 def main() -> None:

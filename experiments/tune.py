@@ -22,8 +22,8 @@ from live import Console
 from rivals.clock import cores
 from terminal import warn
 
-from jsnn import config
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
+from jsnn.runs import config
 
 
 def names_of(cell: str) -> list[str]:
@@ -36,7 +36,7 @@ def names_of(cell: str) -> list[str]:
 
 def said(found: Any) -> str:
     """The rungs of a search, in words."""
-    from jsnn import search
+    from jsnn.runs import search
 
     rungs = zip(search.sizes(found), found.rungs, strict=True)
     return ", then ".join(f"{n} candidates a cell with {n_train:,} training images" for n, n_train in rungs)
@@ -50,13 +50,16 @@ def main() -> None:
     if arguments.distributed or arguments.join:
         raise InputError("--distributed: a search runs in one process; give a cell to each with --cell instead")
     prepare_jax(start=False)
-    from jsnn import data, files, grid, plots, results, runs, search
+    from jsnn import data, plots, runs
+    from jsnn.core import files
+    from jsnn.grid import host
+    from jsnn.runs import results, search
 
     cfg = config.load(arguments.config, arguments.set)
     if arguments.cell:
         cfg = search.of_cell(cfg, *names_of(arguments.cell))
     rungs = said(search.search_of(cfg))
-    grid.use_cores(cores())
+    host.use_cores(cores())
     start_devices()
     out: Path = arguments.out or Path("checkpoints") / cfg.study
     if not arguments.no_figures:

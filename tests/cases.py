@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from jsnn.adaptation import AdaptiveThreshold
-from jsnn.network import Network
+from jsnn.core.trace import Trace
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
+from jsnn.homeostasis.synaptic_scaling import SynapticScaling
+from jsnn.networks.competitive import Network
 from jsnn.rules import RULES
-from jsnn.scaling import SynapticScaling
-from jsnn.trace import Trace
 
 N_INPUT, N, T = 30, 8, 60
 

@@ -11,6 +11,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # expensive optimisations, here and in the processes that tests start.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
+import jax
+import pytest
 from hypothesis import settings
 
 settings.register_profile("jsnn", max_examples=25, deadline=None, derandomize=True, database=None)
@@ -22,3 +24,12 @@ def pytest_collection_modifyitems(items):
     with half of them; who has finished takes some of the other's last ones, and would make their fixtures once more.
     """
     items.sort(key=lambda item: item.path.stem != "test_survival")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Forget a module's programs with the module. Each compiled program keeps memory mapped, in several pieces: those
+    of the whole suite are more than the 65,530 that Linux gives a process, which then dies in the middle of compiling.
+    """
+    if nextitem is None or nextitem.path != item.path:
+        jax.clear_caches()

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jsnn.inhibition import InhibitoryLayer
-from jsnn.network import Network
+from jsnn.networks.competitive import Network
 from jsnn.neurons import IF, LIF
 from jsnn.rules import STDP, Exponential, Hebbian, PowerLaw, PreAndPost, Triplet, WeightDependentSTDP
 

@@ -28,12 +28,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from jsnn import config, data, runs, study
+from jsnn import data, runs
+from jsnn.core.errors import InputError
 from jsnn.data import idx, nmnist
-from jsnn.errors import InputError
-from jsnn.feedforward import Feedforward
-from jsnn.gradient import GradientTrial
-from jsnn.network import Network
+from jsnn.grid import groups
+from jsnn.learners.updates import GradientTrial
+from jsnn.networks.competitive import Network
+from jsnn.networks.feedforward import Feedforward
+from jsnn.runs import config
 
 SECONDS, SECONDS_OF_A_RUN, BYTES = 60, 600, 6 * 2**30
 FIELDS = [field.name for field in dataclasses.fields(config.RunConfig)]
@@ -243,7 +245,7 @@ def one_config(rng: random.Random, images: data.Dataset, where: Path, runs_share
     if wrong := meant(cfg, tables):
         return f"SILENT {wrong[0]}"
     dataset = shown_to(cfg, images)
-    runs.check_memory(cfg, study.plan([entry.trial for entry in cfg.entries]))
+    runs.check_memory(cfg, groups.plan([entry.trial for entry in cfg.entries]))
     runs.schedule_of(cfg, dataset)
     if rng.random() < runs_share and cfg.data.name not in data.RECORDINGS:
         alarm(SECONDS_OF_A_RUN)

@@ -33,10 +33,13 @@ from jax.experimental.compilation_cache import compilation_cache
 from test_survival import LEFTOVER, Watcher, contents
 from victim import tripwire
 
-from jsnn import config, data, measure, runs, study
+from jsnn import data, runs
+from jsnn.core.errors import InputError
+from jsnn.core.files import LOCK
 from jsnn.data import cache
-from jsnn.errors import InputError
-from jsnn.files import LOCK
+from jsnn.grid import groups
+from jsnn.learners.plasticity import autotune, plans
+from jsnn.runs import config
 
 SIZES = """
 study = "stress"
@@ -87,7 +90,7 @@ class Study:
         toml = directory / f"{name}.toml"
         toml.write_text(SIZES + STUDIES[name])
         self.name, self.cfg, self.data = name, config.load(toml), data.load("mnist_excerpt")
-        self.lanes = study.plan([entry.trial for entry in self.cfg.entries])
+        self.lanes = groups.plan([entry.trial for entry in self.cfg.entries])
         out, self.images = directory / name, []
         self.run(out)  # compiles
         shutil.rmtree(out)
@@ -240,14 +243,14 @@ def flip_in_data(rng, directory):
 def flip_in_choices(case, rng, directory):
     """Read the fastest engines of which one bit is another."""
     path, lane = directory / "ways.json", case.lanes[0]
-    ways = study.ways(lane.cells[0])
-    path.write_bytes(flipped(f'{{"{measure.key(lane.cells[0])}": "{measure.shown(ways[-1])}"}}'.encode(), rng))
-    long = dataclasses.replace(runs.schedule_of(case.cfg, case.data), n_train=measure.WORTH_IT)
-    rates, measure.rates = measure.rates, lambda *arguments: {way: float(way == ways[-1]) for way in ways}
+    ways = plans.ways(lane.cells[0])
+    path.write_bytes(flipped(f'{{"{autotune.key(lane.cells[0])}": "{autotune.shown(ways[-1])}"}}'.encode(), rng))
+    long = dataclasses.replace(runs.schedule_of(case.cfg, case.data), n_train=autotune.WORTH_IT)
+    rates, autotune.rates = autotune.rates, lambda *arguments: {way: float(way == ways[-1]) for way in ways}
     try:
-        return judged(lambda: measure.choose(lane, case.data, long, None, 0, ways, path)[0] in ways, "choices")
+        return judged(lambda: autotune.choose(lane, case.data, long, None, 0, ways, path)[0] in ways, "choices")
     finally:
-        measure.rates = rates
+        autotune.rates = rates
 
 
 def flip_in_program(rng, directory):

@@ -9,11 +9,12 @@ import jax
 import numpy as np
 import pytest
 
-from jsnn import config, data, runs
+from jsnn import data, runs
+from jsnn.core.errors import InputError
 from jsnn.data import Dataset
-from jsnn.errors import InputError
 from jsnn.learners import ann
 from jsnn.learners.ann import ANN
+from jsnn.runs import config
 
 
 @functools.cache

@@ -23,9 +23,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jsnn import config, data, runs, sealed, study
+from jsnn import data, runs
+from jsnn.core import sealed
+from jsnn.core.errors import InputError
 from jsnn.data import excerpt, idx
-from jsnn.errors import InputError
+from jsnn.grid import groups
+from jsnn.runs import config
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 STUDY = """
@@ -559,5 +562,5 @@ def test_any_tables_are_a_study_or_an_input_error():
         studies += 1
         json.dumps(cfg.tables)
         if studies % 8 == 0:
-            assert sum(len(cell.index) for lane in study.plan([e.trial for e in cfg.entries]) for cell in lane.cells)
+            assert sum(len(cell.index) for lane in groups.plan([e.trial for e in cfg.entries]) for cell in lane.cells)
     assert 30 < studies < 270

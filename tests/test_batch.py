@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from cases import N_INPUT, T, assert_same, in_float64, label, pairwise, random_case
 
-from jsnn.competition import TieBreak
+from jsnn.core.protocols import Reduction
 from jsnn.inhibition import DirectInhibition, InhibitoryLayer
-from jsnn.network import Learned
+from jsnn.networks.competitive import Learned
+from jsnn.networks.winner_take_all import TieBreak
 from jsnn.neurons import IF, LIF, SRM0
 from jsnn.rules import RULES
 from jsnn.simulate import dense, event
@@ -23,7 +24,6 @@ from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.sparse import Sparse
-from jsnn.types import Reduction
 
 FACTORS = {
     "neuron": (LIF, IF, SRM0),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jsnn import data
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 

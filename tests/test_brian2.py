@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn.network import Learned
+from jsnn.networks.competitive import Learned
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 import compare

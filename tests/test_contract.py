@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jsnn.core.protocols import Settling
+from jsnn.core.pytree import static_fields
 from jsnn.encoders import ENCODERS
 from jsnn.inhibition import INHIBITIONS
 from jsnn.neurons import NEURONS, EulerLIF
-from jsnn.pytree import static_fields
 from jsnn.rules import RULES
 from jsnn.simulate import plasticity
 from jsnn.synapses import SYNAPSES
-from jsnn.types import Settling
 
 REGISTRIES = {
     "encoder": ENCODERS,

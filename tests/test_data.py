@@ -25,9 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import config, data, runs
+from jsnn import data, runs
+from jsnn.core.errors import InputError
 from jsnn.data import cache, download, excerpt, full, idx, prepared
-from jsnn.errors import InputError
+from jsnn.runs import config
 
 N_TRAIN, N_TEST = 30, 10
 PARTS = tuple(idx.FILES)

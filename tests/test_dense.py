@@ -10,14 +10,14 @@ import pytest
 import reference
 from cases import N_INPUT, N, T, label, pairwise, random_case
 
-from jsnn.adaptation import AdaptiveThreshold
-from jsnn.competition import TieBreak
+from jsnn.core.protocols import Reduction
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
-from jsnn.network import Learned, Network
+from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.winner_take_all import TieBreak
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import RULES, STDP
 from jsnn.simulate import dense
-from jsnn.types import Reduction
 
 REDUCTIONS, TIE_BREAKS = get_args(Reduction), get_args(TieBreak)
 present, respond = jax.jit(dense.present), jax.jit(dense.respond)

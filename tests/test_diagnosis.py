@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsnn.diagnosis import diagnose, similarity
+from jsnn.analysis.diagnosis import diagnose, similarity
 from jsnn.inhibition import DirectInhibition
-from jsnn.network import Learned, Network
+from jsnn.networks.competitive import Learned, Network
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jsnn import grid, link
-from jsnn.errors import Deserted, InputError
+from jsnn.core.errors import Deserted, InputError
+from jsnn.grid import link, processes
 
 ROOT = Path(__file__).parent.parent
 STUDY = """
@@ -243,11 +243,11 @@ def test_a_port_in_use_and_strangers():
 
 def test_what_differs_is_named():
     same = {"run.dt": "0.5", "--out": "a"}
-    grid._compare([same, dict(same)])
+    processes._compare([same, dict(same)])
     with pytest.raises(InputError, match="differ: run.dt is 0.5 in process 0 and 2.0 in process 1; start all"):
-        grid._compare([same, same | {"run.dt": "2.0"}])
+        processes._compare([same, same | {"run.dt": "2.0"}])
     with pytest.raises(InputError, match=r"differ: --out is a in process 0 and b in process 2 \(and 1 more\); "):
-        grid._compare([same, same, {"--out": "b"}])
+        processes._compare([same, same, {"--out": "b"}])
 
 
 @pytest.mark.slow
@@ -266,4 +266,4 @@ def test_outside_a_cluster(monkeypatch):
     for name in [name for name in os.environ if name.startswith(("SLURM", "OMPI", "PMI", "KUBERNETES", "JAX_COORD"))]:
         monkeypatch.delenv(name)
     with pytest.raises(InputError, match="--distributed: this process was started by neither SLURM nor Open MPI"):
-        grid.on_cluster()
+        processes.on_cluster()

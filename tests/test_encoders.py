@@ -16,15 +16,7 @@ import pytest
 import scipy.stats
 from hypothesis import given
 
-from jsnn.encoders import (
-    ENCODERS,
-    Bernoulli,
-    BindsnetBernoulli,
-    BindsnetPoisson,
-    BindsnetRankOrder,
-    Poisson,
-    RankOrder,
-)
+from jsnn.encoders import ENCODERS, Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Poisson, RankOrder
 
 K, P = 4.5, 1e-4
 

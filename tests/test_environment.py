@@ -15,8 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import checkpoint, config, data, numerics, runs
-from jsnn.errors import InputError
+from jsnn import data, runs
+from jsnn.core import numerics
+from jsnn.core.errors import InputError
+from jsnn.runs import checkpoint, config
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted(path for path in (ROOT / "experiments").glob("*.py") if "    command(main" in path.read_text())

@@ -16,11 +16,11 @@ import pytest
 from cases import N_INPUT, N, T, assert_same, in_float64, label, pairwise, random_case
 from hypothesis import strategies as st
 
-from jsnn.competition import TieBreak
+from jsnn.core.pytree import node
 from jsnn.inhibition import DirectInhibition, InhibitoryLayer
-from jsnn.network import Network
+from jsnn.networks.competitive import Network
+from jsnn.networks.winner_take_all import TieBreak
 from jsnn.neurons import IF, LIF, SRM0
-from jsnn.pytree import node
 from jsnn.rules import RULES, STDP
 from jsnn.simulate import dense
 from jsnn.simulate.event import Event, refusal

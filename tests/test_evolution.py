@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import surrogate
-from jsnn.evolution import Dynamics, evolve, run
+from jsnn import surrogates
+from jsnn.networks.unroll import Dynamics, evolve, run
 from jsnn.neurons import IF, LIF, EulerLIF
-from jsnn.surrogate import ArcTan
+from jsnn.surrogates import ArcTan
 
 N_STEPS, SHAPE, DT = 30, (3, 4), 0.5
 KNOWN = {"v_rest": 0.1, "v_threshold": 1.0, "v_reset": -0.2}
@@ -35,7 +35,7 @@ def scanned(dynamics, start, current, n_steps):
         state, excess = neuron.integrate(state, here, jnp.zeros(()), dynamics.dt, ())
         if not dynamics.fires:
             return state, state.v
-        spikes = surrogate.spike(excess, dynamics.surrogate)
+        spikes = surrogates.spike(excess, dynamics.surrogate)
         return neuron.fire(state, jax.lax.stop_gradient(spikes) if dynamics.detach_reset else spikes), spikes
 
     return jax.lax.scan(step, start, jnp.broadcast_to(current, (n_steps, *SHAPE)))

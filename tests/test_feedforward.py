@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import feedforward
-from jsnn.errors import InputError
-from jsnn.feedforward import Feedforward, Measured, ReLU, Response, projections
-from jsnn.losses import LOSSES
+from jsnn.core.errors import InputError
+from jsnn.core.protocols import Coasting
+from jsnn.learners.losses import LOSSES
+from jsnn.networks import feedforward
+from jsnn.networks.feedforward import Feedforward, Measured, ReLU, Response, projections
 from jsnn.neurons import LIF, NEURONS
-from jsnn.types import Coasting
 
 SMALL = Feedforward(architecture="7-3", input_shape=(5,), gain=3.0)
 CONVOLUTIONAL = Feedforward(architecture="4C3-AP2-3C3-MP2-6-2", input_shape=(8, 8, 1), gain=3.0)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jsnn import files
-from jsnn.errors import InputError
+from jsnn.core import files
+from jsnn.core.errors import InputError
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,7 +75,7 @@ def test_a_lock_dies_with_its_process(tmp_path):
 import os, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from jsnn import files
+from jsnn.core import files
 with files.locked(Path({str(tmp_path)!r}), print):
     os.kill(os.getpid(), 9)
 """

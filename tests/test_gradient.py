@@ -17,20 +17,22 @@ import optax
 import pytest
 from test_survival import Watcher
 
-from jsnn import config, data, gradient, runs, study
+from jsnn import data, runs
+from jsnn.core.errors import InputError
 from jsnn.data import events
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import GIVEN, Direct
-from jsnn.errors import InputError
-from jsnn.evolution import Dynamics, evolve
-from jsnn.feedforward import Feedforward, Lesson, ReLU
-from jsnn.gradient import GradientTrial
-from jsnn.lanes import gradient as lane
-from jsnn.learners import BPTT, Conversion, EProp, Optimiser
-from jsnn.losses import LOSSES
+from jsnn.grid import groups
+from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
+from jsnn.learners.losses import LOSSES
+from jsnn.learners.updates import GradientTrial
+from jsnn.networks.feedforward import Feedforward, Lesson, ReLU
+from jsnn.networks.unroll import Dynamics, evolve
 from jsnn.neurons import IF, LIF, NEURONS
-from jsnn.surrogate import Triangular
-from jsnn.trial import Inputs
+from jsnn.runs import config
+from jsnn.runs.lanes import gradient as lane
+from jsnn.simulate.stimulus import Inputs
+from jsnn.surrogates import Triangular
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SHAPE = (2, 3, 1)
@@ -253,10 +255,10 @@ def test_converted_neurons_fire_at_the_rates_of_the_units():
         rule=Conversion(percentile=100.0, n_images=50),
     )
     pixels = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
-    params, ann = gradient.init(trial).params, gradient.trained(trial).network
+    params, ann = updates.init(trial).params, updates.trained(trial).network
     assert isinstance(ann.neuron, ReLU)
-    converted = gradient.converted(trial, params, pixels)
-    images = gradient.as_images(ann, pixels)
+    converted = updates.converted(trial, params, pixels)
+    images = updates.as_images(ann, pixels)
     units = ann.activations(params, images)
     most = jnp.max(units[0])
     scaled = ann.activations(converted, images)
@@ -356,7 +358,7 @@ def test_numbers_of_surrogate_and_optimiser_are_swept_in_one_program():
     sweep = (
         '{"rule.optimiser.learning_rate" = [1e-3, 1e-2], "network.surrogate.width" = [0.2, 0.5], "run.seed" = [0, 1]}'
     )
-    lanes = study.plan([e.trial for e in config.parse(changed(sweep=sweep)).entries])
+    lanes = groups.plan([e.trial for e in config.parse(changed(sweep=sweep)).entries])
     assert [len(cell.index) for lane in lanes for cell in lane.cells] == [8, 8]  # one program an encoder
 
 
@@ -373,11 +375,11 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
     assert not trained.unfinished
     line = json.loads((whole / "results.jsonl").read_text().splitlines()[1])
     trial, state = runs.network_of(trained, line)
-    images = gradient.as_images(trial.network, dataset.test_images[:100])
+    images = updates.as_images(trial.network, dataset.test_images[:100])
     response = trial.network.respond(state.params, images[None], 3, 1.0)
     right = response.answer() == dataset.test_labels[:100]
     assert np.mean(right) == line["accuracy"]
-    schedule = study.Schedule(n_train=200, n_assign=0, n_test=100)
+    schedule = groups.Schedule(n_train=200, n_assign=0, n_test=100)
     asked = lane.asked(trained.lanes[0], dataset, schedule, trained.states[0].learned[0], lambda n: None)
     assert [one["accuracy"] for one in asked][1] == line["accuracy"]
 
@@ -505,12 +507,12 @@ def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset)
         tables["neuron"] = {name: {"reset": "soft", "refractory": "none", **numbers}}
         tables["network"]["bias"] = True
         trial = config.parse(tables).entries[0].trial
-        params, pixels = gradient.init(trial).params, dataset.train_images[:100]
-        converted = gradient.converted(trial, params, pixels)
-        images = gradient.as_images(trial.network, pixels)
+        params, pixels = updates.init(trial).params, dataset.train_images[:100]
+        converted = updates.converted(trial, params, pixels)
+        images = updates.as_images(trial.network, pixels)
         response = trial.network.respond(converted, images[None], 16, 1.0)
         found[name] = np.asarray(response.answer()), np.asarray(response.spikes[0])
-        units = gradient.trained(trial).network.activations(params, images)[-1]
+        units = updates.trained(trial).network.activations(params, images)[-1]
         assert np.mean(found[name][0] == np.argmax(units, axis=1)) > 0.9
     np.testing.assert_array_equal(found["if"][0], found["unit_if"][0])
     np.testing.assert_allclose(found["if"][1], found["unit_if"][1], atol=1)
@@ -519,9 +521,9 @@ def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset)
 def test_an_ann_that_is_converted_for_events_sees_all_their_bins():
     inputs = Inputs(encoder=GIVEN["events"], n_steps=4)
     network = Feedforward(architecture="8-10", input_shape=(34, 34, 2), neuron=IF(reset="soft"), readout="membrane")
-    trained = gradient.trained(GradientTrial(inputs=inputs, network=network, rule=Conversion()))
+    trained = updates.trained(GradientTrial(inputs=inputs, network=network, rule=Conversion()))
     frames = np.random.default_rng(0).random((3, 4, 34, 34, 2)) < 0.2
-    seen = gradient.shown(trained, jax.random.key(0), events.pack(frames).reshape(3, -1))
+    seen = updates.shown(trained, jax.random.key(0), events.pack(frames).reshape(3, -1))
     np.testing.assert_allclose(seen, frames.mean(axis=1)[None], rtol=1e-6)
 
 
@@ -604,13 +606,13 @@ def test_recordings_are_shown_as_they_were_recorded():
         encoder=GIVEN["events"], n_steps=4, augmentation=Augmentation(shift=0.0, rotation=0.0, scale=0.0, shear=0.0)
     )
     trial = GradientTrial(inputs=inputs, network=network, rule=BPTT())
-    assert gradient.row(trial) == pixels.shape[1]
+    assert updates.row(trial) == pixels.shape[1]
     for augment in (None, jax.random.key(1)):
         np.testing.assert_array_equal(
-            gradient.shown(trial, jax.random.key(0), pixels, augment), np.swapaxes(frames, 0, 1)
+            updates.shown(trial, jax.random.key(0), pixels, augment), np.swapaxes(frames, 0, 1)
         )
     summed = dataclasses.replace(trial, inputs=dataclasses.replace(inputs, encoder=GIVEN["accumulated_events"]))
-    np.testing.assert_allclose(gradient.shown(summed, jax.random.key(0), pixels)[0], frames.mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(updates.shown(summed, jax.random.key(0), pixels)[0], frames.mean(axis=1), rtol=1e-6)
 
 
 def test_devices_share_the_trials(whole, tmp_path):

@@ -12,11 +12,14 @@ import jax
 import numpy as np
 import pytest
 
-from jsnn import config, data, grid, measure, study
-from jsnn.errors import InputError
-from jsnn.grid import Layout
+from jsnn import data
+from jsnn.core.errors import InputError
+from jsnn.grid import groups, host, layout
+from jsnn.grid.groups import Schedule, Way
+from jsnn.grid.layout import Layout
+from jsnn.learners.plasticity import autotune, plans
+from jsnn.runs import config
 from jsnn.simulate import event
-from jsnn.study import Schedule, Way
 
 ROOT = Path(__file__).parent.parent
 STUDY = """
@@ -111,9 +114,9 @@ def test_trials_at_once(tmp_path, one_by_one):
 def test_which_devices(monkeypatch):
     devices = ["a", "b", "c", "d"]
     monkeypatch.setattr(jax, "devices", lambda: devices)
-    shared = grid.layouts(1, 1, 8)[0]
+    shared = layout.layouts(1, 1, 8)[0]
     assert shared.split and list(shared.devices) == devices  # nothing else to do: they share a batch
-    assert not grid.layouts(1, 1, 6)[0].split and not grid.layouts(4, 1, 8)[0].split
+    assert not layout.layouts(1, 1, 6)[0].split and not layout.layouts(4, 1, 8)[0].split
     for n_trials, n_cells, used in (
         (1, 1, [["a"]]),
         (8, 1, [devices]),
@@ -122,7 +125,7 @@ def test_which_devices(monkeypatch):
         (1, 3, [["a"], ["b"], ["c"]]),
         (3, 1, [["a", "b", "c"]]),
     ):
-        assert [list(layout.devices) for layout in grid.layouts(n_trials, n_cells)] == used
+        assert [list(layout.devices) for layout in layout.layouts(n_trials, n_cells)] == used
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 5])
@@ -136,18 +139,18 @@ def test_layout_maps(at_once):
 
 def test_cores_are_asked_for_once(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_a=1")
-    grid.use_cores(1)
+    host.use_cores(1)
     assert os.environ["XLA_FLAGS"] == "--xla_a=1"
-    grid.use_cores(3)
+    host.use_cores(3)
     flags = os.environ["XLA_FLAGS"]
     assert flags.startswith("--xla_a=1 --xla_force_host_platform_device_count=3 ")
-    grid.use_cores(5)
+    host.use_cores(5)
     assert os.environ["XLA_FLAGS"] == flags
 
 
 FAULTS = """
 import resource
-from jsnn import grid
+from jsnn.grid import host
 
 def pages():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -155,7 +158,7 @@ def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 returned = pages(), pages()
-grid.keep_memory()
+host.keep_memory()
 print(*returned, pages(), pages())
 """
 
@@ -174,32 +177,32 @@ def test_freed_memory_is_kept():
 def online(tmp_path_factory):
     path = tmp_path_factory.mktemp("grid") / "study.toml"
     path.write_text(STUDY.replace('neuron = ["adaptive_lif", "if"]', 'neuron = ["adaptive_lif"]'))
-    (lane,) = study.plan([entry.trial for entry in config.load(path).entries])
+    (lane,) = groups.plan([entry.trial for entry in config.load(path).entries])
     return lane
 
 
 def test_ways(online):
     (cell,) = online.cells
-    assert study.ways(cell) == [Way(engine, k) for engine in ("event", "sparse", "dense") for k in (1, 3)]
-    assert study.ways(cell, "dense", "map") == [Way("dense")]
-    assert study.ways(cell, "event", "vmap") == [Way("event", 3)]
-    assert study.ways(cell, "event", 2) == [Way("event", 2)] and study.ways(cell, "event", 5) == [Way("event", 3)]
+    assert plans.ways(cell) == [Way(engine, k) for engine in ("event", "sparse", "dense") for k in (1, 3)]
+    assert plans.ways(cell, "dense", "map") == [Way("dense")]
+    assert plans.ways(cell, "event", "vmap") == [Way("event", 3)]
+    assert plans.ways(cell, "event", 2) == [Way("event", 2)] and plans.ways(cell, "event", 5) == [Way("event", 3)]
     inputs = dataclasses.replace(cell.trials.inputs, batch_size=4)
     batched = dataclasses.replace(cell, trials=dataclasses.replace(cell.trials, inputs=inputs))
-    assert study.ways(batched, grid="map") == [Way("dense")]
+    assert plans.ways(batched, grid="map") == [Way("dense")]
     refused = 'run.engine = "event": it learns from batches of 4 in lockstep; choose "dense" or "auto"'
     with pytest.raises(InputError, match=refused):
-        study.ways(batched, "event")
+        plans.ways(batched, "event")
 
 
 def test_why_an_engine_is_not_taken_is_said(online, monkeypatch):
     (cell,) = online.cells
-    assert study.refusals(cell) == {}
+    assert plans.refusals(cell) == {}
     monkeypatch.setattr(event, "refusal", lambda network: "its rule is not local")
-    assert study.refusals(cell) == {"event": "its rule is not local"}
-    assert {way.engine for way in study.ways(cell)} == {"ahead", "sparse", "dense"}
+    assert plans.refusals(cell) == {"event": "its rule is not local"}
+    assert {way.engine for way in plans.ways(cell)} == {"ahead", "sparse", "dense"}
     with pytest.raises(InputError, match='run.engine = "event": its rule is not local'):
-        study.ways(cell, "event")
+        plans.ways(cell, "event")
 
 
 def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
@@ -210,19 +213,19 @@ def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
         measured.append(ways)
         return {way: 300.0 if way == fast else 100.0 for way in ways}
 
-    monkeypatch.setattr(measure, "rates", rates)
-    kept, excerpt, state = tmp_path / "deep" / "ways.json", data.load("mnist_excerpt"), study.start(online)
+    monkeypatch.setattr(autotune, "rates", rates)
+    kept, excerpt, state = tmp_path / "deep" / "ways.json", data.load("mnist_excerpt"), plans.start(online)
     long = Schedule(n_train=5000, n_assign=1, n_test=1)
 
     def choose(schedule=long, ways=(slow, fast)):
-        return measure.choose(online, excerpt, schedule, state, 0, list(ways), kept)
+        return autotune.choose(online, excerpt, schedule, state, 0, list(ways), kept)
 
     assert choose(Schedule(n_train=100, n_assign=1, n_test=1)) == (slow, "")  # not worth it
     assert choose(ways=(slow,)) == (slow, "") and not measured
     assert choose() == (fast, "event 100/s, dense 300/s")
     assert choose() == (fast, "measured before") and len(measured) == 1
     assert choose(ways=(slow, Way("event", 3)))[0] == slow and len(measured) == 2  # what was kept is not among them
-    name = measure.key(online.cells[0])
+    name = autotune.key(online.cells[0])
     damaged = [
         "",
         "{",
@@ -245,7 +248,7 @@ def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
     assert choose() == (fast, "event 100/s, dense 300/s") and list(kept.parent.iterdir()) == [kept]
     kept.rmdir()
     choose()
-    monkeypatch.setattr(measure, "rates", lambda *a: {slow: 100.0, fast: 110.0})
+    monkeypatch.setattr(autotune, "rates", lambda *a: {slow: 100.0, fast: 110.0})
     kept.unlink()
     assert choose()[0] == slow  # the difference is noise
 
@@ -253,5 +256,5 @@ def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_real_measurement(online):
     ways = [Way("event"), Way("dense")]
-    found = measure.rates(online, data.load("mnist_excerpt"), study.start(online), 0, ways)
+    found = autotune.rates(online, data.load("mnist_excerpt"), plans.start(online), 0, ways)
     assert set(found) == set(ways) and min(found.values()) > 0

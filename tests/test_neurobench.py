@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import prices
-from jsnn.feedforward import Feedforward, ReLU, Response, fan_out
+from jsnn.learners import cost
+from jsnn.networks.feedforward import Feedforward, ReLU, Response, fan_out
 from jsnn.neurons import LIF
 
 with np.load(Path(__file__).parent / "golden" / "neurobench.npz") as file:
@@ -50,7 +50,7 @@ class Answered(NamedTuple):
     n_steps: int
     seen: list[np.ndarray]  # [n_steps, batch, ...] of each layer: what it sees
     response: Response
-    price: list[prices.Price]  # of each sample
+    price: list[cost.Price]  # of each sample
 
 
 @functools.partial(jax.jit, static_argnames=("n_steps", "analog"))
@@ -87,7 +87,7 @@ def answered(case):
     analog = given != "spikes"
     response = respond(network, params, x, n_steps, analog)
     price = [
-        prices.answering(network, [float(n) for n in operations], n_steps, analog)
+        cost.answering(network, [float(n) for n in operations], n_steps, analog)
         for operations in zip(*response.operations, strict=True)
     ]
     return Answered(network, n_steps, seen, response, price)
@@ -207,7 +207,7 @@ def test_dense_operations(case):
     """At each end of a row of n pixels, 1 + ... + r synapses of a kernel of 2 r + 1 reach beyond the image."""
     network, n_steps = answered(case)[:2]
     without_padding = 0
-    for layer, shape, macs in zip(network.layers, network.shapes, prices.dense_macs(network), strict=False):
+    for layer, shape, macs in zip(network.layers, network.shapes, cost.dense_macs(network), strict=False):
         for n in shape[:2] if layer.kernel else ():
             n, r = n // math.prod(across for _, across in layer.pooling), layer.kernel // 2
             macs = macs * (n * layer.kernel - r * (r + 1)) // (n * layer.kernel)
@@ -240,7 +240,7 @@ def test_a_membrane_that_is_where_it_was_is_not_updated_to_neurobench(case):
 @pytest.mark.parametrize("case", CASES)
 def test_memory(case):
     network, n_steps = answered(case)[:2]
-    found = prices.memory(network, n_steps)
+    found = cost.memory(network, n_steps)
     expected = found["weights"] + (OF_LEAKY * len(network.layers) if case in SPIKING else 0)
     np.testing.assert_array_equal(4 * alone(case, "ParameterCount"), found["weights"])
     np.testing.assert_array_equal(alone(case, "Footprint"), expected)

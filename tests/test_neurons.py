@@ -12,10 +12,10 @@ import pytest
 import scipy.stats
 from hypothesis import given
 
-from jsnn.adaptation import AdaptiveThreshold
-from jsnn.competition import TieBreak, winners
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
-from jsnn.network import Learned, Network
+from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.winner_take_all import TieBreak, winners
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import STDP
 from jsnn.simulate import dense

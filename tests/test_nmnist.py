@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
+from jsnn.core.errors import InputError
 from jsnn.data import nmnist
 from jsnn.data.events import Events, bin_events, count_events, pack, unpack
-from jsnn.errors import InputError
 
 NMNIST_DIR = Path(os.environ.get("JSNN_NMNIST_DIR") or Path(__file__).parents[2] / "shared" / "data" / "nmnist")
 needs_nmnist = pytest.mark.skipif(

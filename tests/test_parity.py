@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import DirectInhibition
-from jsnn.network import Learned, Network
+from jsnn.networks.competitive import Learned, Network
 from jsnn.neurons import IF, LIF
 from jsnn.rules import RULES
 from jsnn.simulate import dense

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from jsnn import plots
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("error")
 

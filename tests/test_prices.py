@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import prices
-from jsnn.feedforward import Feedforward, Projection, ReLU, arrivals, fan_out
 from jsnn.inhibition import INHIBITIONS
-from jsnn.learners import BPTT, EProp
-from jsnn.network import Network
+from jsnn.learners import BPTT, EProp, cost
+from jsnn.networks.competitive import Network
+from jsnn.networks.feedforward import Feedforward, Projection, ReLU, arrivals, fan_out
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
 
@@ -20,9 +19,9 @@ CONV = "4C3-AP2-6C5-MP2-7-3"
 
 
 def test_dense_macs_are_those_of_the_papers():
-    assert prices.dense_macs(Feedforward(architecture="100-10")) == [78_400, 1_000]
+    assert cost.dense_macs(Feedforward(architecture="100-10")) == [78_400, 1_000]
     stbp = Feedforward(architecture="32C3-AP2-32C3-AP2-128-10")
-    assert prices.dense_macs(stbp) == [225_792, 1_806_336, 200_704, 1_280] and sum(prices.dense_macs(stbp)) == 2_234_112
+    assert cost.dense_macs(stbp) == [225_792, 1_806_336, 200_704, 1_280] and sum(cost.dense_macs(stbp)) == 2_234_112
 
 
 def test_fan_out_is_the_number_of_outputs_that_an_input_moves():
@@ -81,12 +80,12 @@ def test_a_spiking_network_counts_every_arrival():
     chunked = dataclasses.replace(network, chunk=2).respond(params, x, 6, 1.0)
     jax.tree.map(np.testing.assert_allclose, chunked, response)
     operations = [float(o[0]) for o in response.operations]
-    rate, direct = (prices.answering(network, operations, 6, analog) for analog in (False, True))
-    assert rate == prices.Price(accumulates=sum(operations), updates=6 * 8)
-    assert direct == prices.Price(macs=operations[0], accumulates=operations[1], updates=6 * 8)
+    rate, direct = (cost.answering(network, operations, 6, analog) for analog in (False, True))
+    assert rate == cost.Price(accumulates=sum(operations), updates=6 * 8)
+    assert direct == cost.Price(macs=operations[0], accumulates=operations[1], updates=6 * 8)
     assert rate.energy() == pytest.approx(0.9 * sum(operations))
     assert direct.energy() == pytest.approx(4.6 * operations[0] + 0.9 * operations[1])
-    assert direct.energy_of_neurons(prices.Energies(mac=2.0)) == 96.0
+    assert direct.energy_of_neurons(cost.Energies(mac=2.0)) == 96.0
 
 
 def test_an_ann_multiplies_what_is_not_0():
@@ -96,38 +95,38 @@ def test_an_ann_multiplies_what_is_not_0():
     response = network.respond(params, x, 1, 1.0)
     active = float(jnp.sum(network.activations(params, x[0])[0] > 0))
     assert [float(o[0]) for o in response.operations] == [10.0, 3 * active]
-    assert prices.answering(network, [10.0, 6.0], 1, True) == prices.Price(macs=16.0)
+    assert cost.answering(network, [10.0, 6.0], 1, True) == cost.Price(macs=16.0)
 
 
 def test_learning_by_gradients():
-    network, answered = Feedforward(architecture="20-10"), prices.Price(accumulates=500.0, updates=30.0 * 4)
-    assert prices.learning(network, BPTT(), answered, 4).macs == 4 * 200
-    assert prices.learning(network, EProp(), answered, 4).macs == 4 * 200
+    network, answered = Feedforward(architecture="20-10"), cost.Price(accumulates=500.0, updates=30.0 * 4)
+    assert cost.learning(network, BPTT(), answered, 4).macs == 4 * 200
+    assert cost.learning(network, EProp(), answered, 4).macs == 4 * 200
     deep = Feedforward(architecture="20-30-10")
-    assert prices.learning(deep, BPTT(), answered, 4).macs == 4 * (600 + 300)
-    assert prices.learning(deep, EProp(), answered, 4).macs == 4 * 10 * 50
+    assert cost.learning(deep, BPTT(), answered, 4).macs == 4 * (600 + 300)
+    assert cost.learning(deep, EProp(), answered, 4).macs == 4 * 10 * 50
     ann = dataclasses.replace(network, neuron=ReLU(), readout="membrane")
-    assert prices.learning(ann, BPTT(), prices.Price(macs=100.0), 1) == prices.Price(macs=300.0)
+    assert cost.learning(ann, BPTT(), cost.Price(macs=100.0), 1) == cost.Price(macs=300.0)
 
 
 def test_plasticity_by_hand():
     network = Network(n_input=10, n_neurons=4, neuron=NEURONS["lif"], rule=RULES["stdp"])
-    assert prices.answering_of_plastic(network, 20.0, 3.0, 50) == prices.Price(accumulates=89.0, updates=200.0)
-    assert prices.learning_of_plastic(network, 20.0, 3.0).macs == 20 * 4 + 3 * 10 + 40
+    assert cost.answering_of_plastic(network, 20.0, 3.0, 50) == cost.Price(accumulates=89.0, updates=200.0)
+    assert cost.learning_of_plastic(network, 20.0, 3.0).macs == 20 * 4 + 3 * 10 + 40
     late = dataclasses.replace(network, rule=RULES["power_law"], norm=None)
-    assert prices.learning_of_plastic(late, 20.0, 3.0).macs == 30  # nothing at presynaptic spikes
+    assert cost.learning_of_plastic(late, 20.0, 3.0).macs == 30  # nothing at presynaptic spikes
     layered = dataclasses.replace(network, inhibition=INHIBITIONS["inhibitory_layer"])
-    assert prices.answering_of_plastic(layered, 20.0, 3.0, 50).updates == 400.0
+    assert cost.answering_of_plastic(layered, 20.0, 3.0, 50).updates == 400.0
 
 
 def test_memory_by_hand():
     network = Feedforward(architecture="4C3-AP2-10", input_shape=(4, 4, 2), bias=True)
-    found = prices.memory(network, 12)
+    found = cost.memory(network, 12)
     assert found["weights"] == 4 * ((18 * 4 + 4) + (16 * 10 + 10))
     assert found["states"] == 4 * 74 and found["activations"] == 74 // 8 and found["kept_for_learning"] == 4 * 74 * 12
-    assert prices.memory(dataclasses.replace(network, chunk=4), 12)["kept_for_learning"] == 4 * 74 * (4 + 3)
+    assert cost.memory(dataclasses.replace(network, chunk=4), 12)["kept_for_learning"] == 4 * 74 * (4 + 3)
 
 
 def test_latency_is_the_first_step_that_is_good_enough():
-    assert prices.latency([0.1, 0.5, 0.985, 0.99, 0.99]) == 3
-    assert prices.latency([0.1, 0.5], share=1.0) == 2
+    assert cost.latency([0.1, 0.5, 0.985, 0.99, 0.99]) == 3
+    assert cost.latency([0.1, 0.5], share=1.0) == 2

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import products
-from jsnn.products import convolve, multiply
+from jsnn.networks import matmul
+from jsnn.networks.matmul import convolve, multiply
 
 
 def native(x, kernel):
@@ -27,7 +27,7 @@ def test_dense_product_and_gradients(n_in, n_out):
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("shape", [(6, 9, 7, 2), (1, 4, 4, 3)])
 def test_convolution_and_gradients(k, shape, monkeypatch):
-    monkeypatch.setattr(products, "PIXELS", 3 * 9 * 7)  # three images in a product
+    monkeypatch.setattr(matmul, "PIXELS", 3 * 9 * 7)  # three images in a product
     with jax.enable_x64(True):
         x = jax.random.normal(jax.random.key(0), shape)
         kernel = jax.random.normal(jax.random.key(1), (k, k, shape[-1], 5))

@@ -6,7 +6,8 @@ from statistics import mean
 
 import pytest
 
-from jsnn import config, results, runs
+from jsnn import runs
+from jsnn.runs import config, results
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "experiments"))

@@ -16,14 +16,17 @@ import numpy as np
 import pytest
 from cases import assert_same, with_numbers
 
-from jsnn import study
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.trace import Trace
 from jsnn.encoders import Poisson
+from jsnn.grid import groups
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
+from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
-from jsnn.network import Answer, Learned, Network
+from jsnn.learners.plasticity import plans
+from jsnn.learners.plasticity.trial import Trial
+from jsnn.networks.competitive import Answer, Learned, Network
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import RULES
-from jsnn.scaling import SynapticScaling
 from jsnn.simulate import ahead, event, sparse
 from jsnn.simulate.ahead import Ahead
 from jsnn.simulate.batch import Batch
@@ -31,9 +34,8 @@ from jsnn.simulate.dense import Dense
 from jsnn.simulate.event import Event
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.sparse import Sparse
+from jsnn.simulate.stimulus import Inputs
 from jsnn.synapses import Conductance, Delta
-from jsnn.trace import Trace
-from jsnn.trial import Inputs, Trial
 
 N_INPUT, N, T, PRESENTATIONS = 12, 5, 12, 2
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}  # to compile, not to run
@@ -265,7 +267,8 @@ def test_an_inhibitory_layer_that_is_never_silent_is_refused():
     for engine in (event, ahead):
         assert "inhibits although no neuron has fired" in engine.refusal(network)
     quiet = dataclasses.replace(network, inhibition=InhibitoryLayer())
-    cell = study.Cell(
-        trials=study.stack([Trial(inputs=Inputs(encoder=Poisson()), network=n) for n in (quiet, network)]), index=(0, 1)
+    cell = groups.Cell(
+        trials=groups.stack([Trial(inputs=Inputs(encoder=Poisson()), network=n) for n in (quiet, network)]),
+        index=(0, 1),
     )
-    assert study.refusals(cell).keys() == {"event", "ahead"}, "a trial that is not the first was not looked at"
+    assert plans.refusals(cell).keys() == {"event", "ahead"}, "a trial that is not the first was not looked at"

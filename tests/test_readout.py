@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import readout
-from jsnn.readout import N_CLASSES, READOUTS
+from jsnn import readouts
+from jsnn.readouts import N_CLASSES, READOUTS
 
-predict = jax.jit(readout.predict, static_argnums=0)
-fit_linear = jax.jit(readout.fit_linear, static_argnames="n_steps")
+predict = jax.jit(readouts.predict, static_argnums=0)
+fit_linear = jax.jit(readouts.fit_linear, static_argnames="n_steps")
 
 
 def responses(seed, n=160, n_neurons=7, silent=(2,), classes=N_CLASSES):
@@ -59,7 +59,7 @@ def assert_answers(answers, table):
 @pytest.mark.parametrize("seed", range(3))
 def test_assignment_is_the_class_of_the_highest_mean_response(seed):
     counts, labels = responses(seed, classes=6)  # classes 6 to 9 are not there
-    assignment = readout.assign(counts, labels)
+    assignment = readouts.assign(counts, labels)
     expected = mean_responses(counts, labels)
     np.testing.assert_allclose(assignment.response, expected, rtol=1e-6)
     np.testing.assert_array_equal(assignment.label, np.where(expected.sum(axis=0) > 0, expected.argmax(axis=0), -1))
@@ -70,22 +70,22 @@ def test_assignment_is_the_class_of_the_highest_mean_response(seed):
 def test_a_label_is_a_mean_not_a_sum():
     """Three weak answers to a frequent class are less than a strong one to a rare class."""
     counts = np.array([[2.0], [2.0], [2.0], [5.0]])
-    assert readout.assign(counts, np.array([1, 1, 1, 4])).label.tolist() == [4]
+    assert readouts.assign(counts, np.array([1, 1, 1, 4])).label.tolist() == [4]
 
 
 def test_only_valid_presentations_label():
     counts, labels = responses(0)
     valid = np.arange(len(labels)) % 3 > 0
-    part = readout.assign(counts, np.where(valid, labels, -1), valid)
-    whole = readout.assign(counts[valid], labels[valid])
+    part = readouts.assign(counts, np.where(valid, labels, -1), valid)
+    whole = readouts.assign(counts[valid], labels[valid])
     np.testing.assert_allclose(part.response, whole.response, rtol=1e-6)
     np.testing.assert_array_equal(part.label, whole.label)
-    assert not np.array_equal(part.response, readout.assign(counts, labels).response)
+    assert not np.array_equal(part.response, readouts.assign(counts, labels).response)
 
 
 def test_a_neuron_that_fires_only_where_it_does_not_count_is_silent():
     counts, labels = np.array([[1.0, 1.0], [0.0, 3.0]]), np.array([5, 7])
-    assert readout.assign(counts, labels, np.array([False, True])).label.tolist() == [-1, 7]
+    assert readouts.assign(counts, labels, np.array([False, True])).label.tolist() == [-1, 7]
 
 
 # --- votes
@@ -96,9 +96,9 @@ def test_all_activity(seed):
     counts, labels = responses(seed)
     test_counts, _ = responses(seed + 100)
     test_counts[::5] = 0
-    assignment = readout.assign(counts, labels)
+    assignment = readouts.assign(counts, labels)
     table = scores(test_counts, np.asarray(assignment.label), np.ones(7))
-    assert_answers(readout.all_activity(assignment, test_counts), table)
+    assert_answers(readouts.all_activity(assignment, test_counts), table)
     assert (table.max(axis=1) > 0).sum() > 100
 
 
@@ -107,11 +107,11 @@ def test_proportion_weighting(seed):
     counts, labels = responses(seed)
     test_counts, _ = responses(seed + 100)
     test_counts[::5] = 0
-    assignment = readout.assign(counts, labels)
+    assignment = readouts.assign(counts, labels)
     means, label = mean_responses(counts, labels), np.asarray(assignment.label)
     share = [means[label[j], j] / means[:, j].sum() if label[j] >= 0 else 0.0 for j in range(7)]
     table = scores(test_counts, label, share)
-    answers = readout.proportion_weighting(assignment, test_counts)
+    answers = readouts.proportion_weighting(assignment, test_counts)
     assert_answers(answers, table)
     assert len({round(s, 3) for s in share}) > 3  # the weights differ
 
@@ -120,10 +120,10 @@ def test_the_two_votes_differ_where_a_neuron_answers_to_everything():
     """Neuron 0 answers to class 3 a little more than to all others, neuron 1 to class 5 only."""
     response = np.array([[4.0, 0.0]] * N_CLASSES)
     response[3, 0], response[5, 1] = 5.0, 4.0
-    assignment = readout.Assignment(response=jnp.asarray(response), label=jnp.array([3, 5]))
+    assignment = readouts.Assignment(response=jnp.asarray(response), label=jnp.array([3, 5]))
     both = np.array([[5.0, 4.0]])
-    assert readout.all_activity(assignment, both).tolist() == [3]
-    assert readout.proportion_weighting(assignment, both).tolist() == [5]
+    assert readouts.all_activity(assignment, both).tolist() == [3]
+    assert readouts.proportion_weighting(assignment, both).tolist() == [5]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -132,19 +132,19 @@ def test_naive_bayes_is_the_class_of_the_largest_likelihood(seed):
 
     counts, labels = responses(seed)
     test_counts, _ = responses(seed + 100)
-    rate = mean_responses(counts, labels) + readout.UNHEARD
+    rate = mean_responses(counts, labels) + readouts.UNHEARD
     likelihood = poisson.logpmf(test_counts[:, None, :], rate[None]).sum(axis=-1)
-    answers = np.asarray(readout.naive_bayes(readout.assign(counts, labels), test_counts))
+    answers = np.asarray(readouts.naive_bayes(readouts.assign(counts, labels), test_counts))
     some = test_counts.sum(axis=1) > 0
     np.testing.assert_array_equal(answers[~some], -1)
     np.testing.assert_allclose(likelihood[some, answers[some]], likelihood[some].max(axis=1), rtol=1e-4)
 
 
-@pytest.mark.parametrize("vote", [readout.all_activity, readout.proportion_weighting, readout.naive_bayes])
+@pytest.mark.parametrize("vote", [readouts.all_activity, readouts.proportion_weighting, readouts.naive_bayes])
 def test_silence_is_no_answer(vote):
     """Neither is the activity of neurons without a label."""
     counts, labels = np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([8, 1])
-    assignment = readout.assign(counts, labels)
+    assignment = readouts.assign(counts, labels)
     assert assignment.label.tolist() == [8, -1]
     assert vote(assignment, np.array([[0.0, 0.0], [0.0, 9.0], [1.0, 0.0], [1.0, 9.0]])).tolist() == [-1, -1, 8, 8]
 
@@ -212,7 +212,7 @@ def test_linear_of_neurons_that_never_fire_is_finite():
 @pytest.mark.parametrize("name", READOUTS)
 def test_predictions_come_from_training_responses_and_one_presentation_alone(name):
     """No test label is given to a read-out, and a test presentation is answered whatever other ones there are."""
-    assert list(inspect.signature(readout.predict).parameters) == ["name", "counts", "labels", "test_counts"]
+    assert list(inspect.signature(readouts.predict).parameters) == ["name", "counts", "labels", "test_counts"]
     counts, labels = responses(3)
     test_counts, _ = responses(4)
     answers = np.asarray(predict(name, counts, labels, test_counts))
@@ -226,14 +226,14 @@ def test_predictions_come_from_training_responses_and_one_presentation_alone(nam
 
 def test_unknown_readout():
     with pytest.raises(KeyError, match="svm"):
-        readout.predict("svm", np.ones((1, 1)), np.ones(1, int), np.ones((1, 1)))
+        readouts.predict("svm", np.ones((1, 1)), np.ones(1, int), np.ones((1, 1)))
 
 
 def test_confusion():
     """Rows are true classes, the last column is no answer: every presentation is counted once."""
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, 10, 200), rng.integers(-1, 10, 200)
-    matrix = np.asarray(readout.confusion(labels, predictions))
+    matrix = np.asarray(readouts.confusion(labels, predictions))
     assert matrix.shape == (10, 11)
     for i in range(10):
         assert matrix[i].sum() == np.sum(labels == i)
@@ -243,7 +243,7 @@ def test_confusion():
     assert matrix.trace() == np.sum(labels == predictions)
 
 
-@pytest.mark.parametrize("name", readout.READOUTS)
+@pytest.mark.parametrize("name", readouts.READOUTS)
 def test_classes_that_were_never_shown_are_not_answered(name):
     """Two of ten classes, and many spikes: to the others, of which nothing is known, few spikes would seem likely."""
     rng = np.random.default_rng(0)

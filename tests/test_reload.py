@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jsnn import checkpoint, config, data, results, runs, sealed
-from jsnn.errors import InputError
+from jsnn import data, runs
+from jsnn.core import sealed
+from jsnn.core.errors import InputError
+from jsnn.runs import checkpoint, config, results
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "experiments"))
 import console
@@ -174,7 +176,7 @@ def test_a_diagnosis_is_written_where_it_is_asked_for(made, command, tmp_path):
 @pytest.fixture
 def toml(tmp_path, monkeypatch):
     """The config of the run by plasticity, for a command in this process."""
-    monkeypatch.setattr("jsnn.grid.use_cores", lambda n: None)
+    monkeypatch.setattr("jsnn.grid.host.use_cores", lambda n: None)
     tables = {name: table for name, table in STUDY.items() if isinstance(table, dict)}
     numbers = [f"{name}.{key} = {value!r}" for name, table in tables.items() for key, value in table.items()]
     (tmp_path / "study.toml").write_text("\n".join(["study = 'small'", *numbers]))

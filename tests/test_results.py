@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from jsnn import records, results
-from jsnn.errors import InputError
-from jsnn.files import UNFINISHED, sweep
+from jsnn.core.errors import InputError
+from jsnn.core.files import UNFINISHED, sweep
+from jsnn.runs import records, results
 
 FIRST = {"study": "a", "accuracy": 0.1}
 SECOND = {"study": "störung", "seed": None, "curve": [[1, 0.30000000000000004]]}
@@ -83,15 +83,15 @@ def test_a_full_disk(path):
     script = f"""
 import resource
 from pathlib import Path
-from jsnn import records, results
-from jsnn.errors import InputError
+from jsnn.runs import records, results
+from jsnn.core.errors import InputError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     results.append(Path({str(path)!r}), [{{"x": "x" * 2000}}])
 except InputError as error:
     print(error)
 """
-    root = str(Path(results.__file__).parents[1])
+    root = str(Path(results.__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": root}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)

@@ -13,14 +13,14 @@ import pytest
 from cases import with_numbers
 from hypothesis import given
 
+from jsnn.core.protocols import Reduction
+from jsnn.core.trace import Trace
 from jsnn.inhibition import DirectInhibition
-from jsnn.network import Learned, Network
+from jsnn.networks.competitive import Learned, Network
 from jsnn.neurons import IF
 from jsnn.rules import RULES, STDP, Exponential, Hebbian, PowerLaw, PreAndPost, Triplet, WeightDependentSTDP
 from jsnn.simulate import dense
 from jsnn.simulate.plasticity import change
-from jsnn.trace import Trace
-from jsnn.types import Reduction
 
 present = jax.jit(dense.present)
 changed = jax.jit(change, static_argnames="reduction")
@@ -294,7 +294,9 @@ def test_triplet_needs_two_postsynaptic_spikes():
 
 @every_rule
 def test_sum_over_a_batch_is_the_definition_of_a_rule(name):
-    """dw[i, j] = sum_b s_pre[i] on_pre(w, pre, post) + s_post[j] on_post(w, pre, post): jsnn.types.Rule, literally."""
+    """dw[i, j] = sum_b s_pre[i] on_pre(w, pre, post) + s_post[j] on_post(w, pre, post): jsnn.core.protocols.Rule,
+    literally.
+    """
     rule = with_numbers(RULES[name], eta_pre=0.3, eta_post=0.5)
     w, s_pre, s_post, pre, post, fired = activity(4, 6, 5, seed=9)
     got = changed(rule, w, s_pre, s_post, pre, post, "sum", np.float32(4), fired.sum(axis=0))

@@ -8,10 +8,10 @@ from test_data import MNIST_DIR, needs_mnist
 from test_nmnist import NMNIST_DIR, needs_nmnist
 
 from jsnn import data
+from jsnn.core.errors import InputError
 from jsnn.data import idx, nmnist, saccades
 from jsnn.data.events import bin_events, count_events, pack, unpack
 from jsnn.data.saccades import PATH, PATH_STEP_MS, Sensor
-from jsnn.errors import InputError
 
 QUIET = Sensor(leak=0.0, mismatch=0.0)
 KEY = jax.random.key(3)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn.network import Answer, Network
+from jsnn.homeostasis.synaptic_scaling import SynapticScaling
+from jsnn.networks.competitive import Answer, Network
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
-from jsnn.scaling import SynapticScaling
 
 
 @pytest.mark.parametrize("settle", [float("inf"), 15.0])

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jsnn import config, data, results, search
-from jsnn.errors import InputError
+from jsnn import data
+from jsnn.core.errors import InputError
+from jsnn.runs import config, results, search
 
 TABLES = {
     "study": "tuning",

@@ -9,20 +9,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import config, relations, study, trial
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.errors import InputError
+from jsnn.core.pytree import static_fields
+from jsnn.core.trace import Trace
 from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Poisson, RankOrder
-from jsnn.errors import InputError
+from jsnn.grid import groups
+from jsnn.grid.groups import Cell, Way
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
+from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
-from jsnn.network import Answer, Network
+from jsnn.learners.plasticity import plans, trial
+from jsnn.learners.plasticity.trial import Trial
+from jsnn.networks.competitive import Answer, Network
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
-from jsnn.pytree import static_fields
 from jsnn.rules import Exponential, PreAndPost, Triplet, WeightDependentSTDP
-from jsnn.scaling import SynapticScaling
-from jsnn.study import Cell, Way
+from jsnn.runs import config, validation
+from jsnn.simulate import stimulus
+from jsnn.simulate.stimulus import Again, Inputs
 from jsnn.synapses import Conductance
-from jsnn.trace import Trace
-from jsnn.trial import Again, Inputs, Trial
 
 # ---------------------------------------------------------------- local plasticity
 
@@ -100,16 +104,16 @@ def results(of, images, engine):
     batch = of.inputs.batch_size
     index = jnp.arange(N_IMAGES, dtype=jnp.int32).reshape(-1, batch)
     learned = trial.init(of)
-    rasters = trial.encode(of.inputs, trial.TRAIN, images, index, index, N_PIXELS)
+    rasters = stimulus.encode(of.inputs, stimulus.TRAIN, images, index, index, N_PIXELS)
     learned, counts = trial.train(of, learned, rasters, index, index, 0, jnp.array(len(index)), engine)
-    answers = trial.respond(of, learned, rasters, trial.TEST, index, study.DENSE)
+    answers = trial.respond(of, learned, rasters, stimulus.TEST, index, plans.DENSE)
     return learned, counts, answers, rasters.spikes
 
 
 def outcome(of):
     """The numbers of `results`, as one list of arrays."""
-    stacked = Cell(trials=study.stack([of]), index=(0,))
-    engine = study.engine_of(Way("dense"), stacked.trials)
+    stacked = Cell(trials=groups.stack([of]), index=(0,))
+    engine = plans.engine_of(Way("dense"), stacked.trials)
     return [np.asarray(x) for x in jax.tree.leaves(results(of, IMAGES, engine))]
 
 
@@ -155,7 +159,7 @@ def modes(node, name):
 def does_something(before, changed):
     """Whether a changed trial is refused, or has other results."""
     try:
-        relations.check(changed, "trial")
+        validation.check(changed, "trial")
     except InputError:
         return True
     return different(before, outcome(changed))
@@ -163,7 +167,7 @@ def does_something(before, changed):
 
 def without_effect(of, settings):
     """The settings, (path of a node, field, other values), of a trial that change nothing."""
-    relations.check(of, "trial")
+    validation.check(of, "trial")
     before = outcome(of)
     return [
         ".".join((*path, name))
@@ -214,7 +218,7 @@ def refused(message, **network):
         network=Network(**{"neuron": LIF(), "rule": Triplet(), **network}),
     )
     with pytest.raises(InputError, match=message) as error:
-        relations.check(of, "trial")
+        validation.check(of, "trial")
     assert "\n" not in str(error.value)
 
 
@@ -230,7 +234,7 @@ def test_what_an_inhibitory_layer_does_not_compute_is_refused():
     refused("neuron.v_floor has no effect", inhibition=layer(neuron=LIF(v_floor=-70.0, **fixed)))
     for name in ("if", "lif", "unit_if", "unit_lif"):  # some of them have only potentials of 0
         fine = Network(neuron=LIF(), rule=Triplet(), inhibition=layer(neuron=config.REGISTRIES["neuron"][name]))
-        relations.check(Trial(inputs=Inputs(encoder=Poisson()), network=fine), "trial")
+        validation.check(Trial(inputs=Inputs(encoder=Poisson()), network=fine), "trial")
     euler = EulerLIF(tau_m=10.0, adaptation=None, **fixed)
     for idle in ({"tau_inhibitory": 5.0}, {"e_inhibitory": -80.0}):
         refused("inhibitory has no effect", inhibition=layer(neuron=euler, synapse=Conductance(**idle)))
@@ -277,11 +281,11 @@ def test_additive_traces_are_numbers_of_their_own():
 )
 def test_images_are_not_shown_again_where_brightness_does_not_count(encoder, why):
     network = Network(neuron=LIF(), rule=Triplet())
-    relations.check(Trial(inputs=Inputs(encoder=encoder), network=network), "trial")
+    validation.check(Trial(inputs=Inputs(encoder=encoder), network=network), "trial")
     with pytest.raises(InputError, match=f"run.again: .*{why}"):
-        relations.check(Trial(inputs=Inputs(encoder=encoder, again=Again()), network=network), "trial")
+        validation.check(Trial(inputs=Inputs(encoder=encoder, again=Again()), network=network), "trial")
     for fine in (Poisson(), Bernoulli(max_probability=0.2)):
-        relations.check(Trial(inputs=Inputs(encoder=fine, again=Again()), network=network), "trial")
+        validation.check(Trial(inputs=Inputs(encoder=fine, again=Again()), network=network), "trial")
 
 
 def test_euler_steps_are_shorter_than_time_constants():

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from test_settings import different, modes, nodes, replaced, turned
 
-from jsnn import gradient, relations
+from jsnn.core.errors import InputError
+from jsnn.core.pytree import static_fields
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import Direct, Poisson
-from jsnn.errors import InputError
-from jsnn.feedforward import Feedforward, ReLU
-from jsnn.gradient import GradientTrial
-from jsnn.learners import BPTT, Conversion, EProp, Optimiser
+from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
+from jsnn.learners.updates import GradientTrial
+from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import IF, LIF
-from jsnn.pytree import static_fields
-from jsnn.surrogate import Triangular
-from jsnn.trial import TEST, Inputs
+from jsnn.runs import validation
+from jsnn.simulate.stimulus import TEST, Inputs
+from jsnn.surrogates import Triangular
 
 N_IMAGES, BATCH = 12, 4
 RNG = np.random.default_rng(0)
@@ -61,11 +61,11 @@ APART = {"inputs.batch_size", "network.input_shape", "network.chunk", "inputs.re
 def results(of, pixels, labels):
     """What three updates leave, and what the network then answers."""
     index = jnp.arange(N_IMAGES).reshape(-1, BATCH)
-    state, measured = gradient.train(of, gradient.init(of), pixels, labels, index, 4)
+    state, measured = updates.train(of, updates.init(of), pixels, labels, index, 4)
     params = state.params
     if isinstance(of.rule, Conversion):
-        params = gradient.converted(of, params, pixels[: of.rule.n_images])
-    x = gradient.shown(of, of.inputs.key(TEST), pixels)
+        params = updates.converted(of, params, pixels[: of.rule.n_images])
+    x = updates.shown(of, of.inputs.key(TEST), pixels)
     response = of.network.respond(params, x, of.inputs.n_steps, of.inputs.dt)
     return params, measured, response.output, response.spikes
 
@@ -76,7 +76,7 @@ def outcome(of):
 
 def does_something(before, changed):
     try:
-        relations.check(changed, "trial")
+        validation.check(changed, "trial")
     except InputError:
         return True
     return different(before, outcome(changed))
@@ -97,7 +97,7 @@ def settings(of, static):
 
 def idle(of, static):
     """The settings of a trial that change nothing."""
-    relations.check(of, "trial")
+    validation.check(of, "trial")
     before = outcome(of)
     assert all(np.isfinite(x).all() for x in before)
     found = list(settings(of, static))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jsnn.errors import InputError
-from jsnn.statistics import contrasts, effects, interval
+from jsnn.analysis.statistics import contrasts, effects, interval
+from jsnn.core.errors import InputError
 
 
 def test_interval_of_a_known_sample():

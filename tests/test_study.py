@@ -14,19 +14,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import evaluation, readout, study, training
+from jsnn import readouts
+from jsnn.core.errors import InputError
 from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
-from jsnn.errors import InputError
-from jsnn.grid import layouts
-from jsnn.lanes import plasticity
-from jsnn.network import Network
+from jsnn.grid import groups
+from jsnn.grid.groups import LaneState, Schedule
+from jsnn.grid.layout import layouts
+from jsnn.homeostasis.synaptic_scaling import SynapticScaling
+from jsnn.learners import cost
+from jsnn.learners.plasticity import evaluation, plans, training
+from jsnn.learners.plasticity.trial import Trial
+from jsnn.networks.competitive import Network
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
-from jsnn.scaling import SynapticScaling
+from jsnn.runs.lanes import plasticity
 from jsnn.simulate import dense
-from jsnn.study import LaneState, Schedule
-from jsnn.trial import ASSIGN, NETWORK, TEST, TRAIN, Inputs, Trial, most_active
+from jsnn.simulate.stimulus import ASSIGN, NETWORK, TEST, TRAIN, Inputs, most_active
 
 N_INPUT, N_NEURONS, N_STEPS, BATCH = 64, 5, 12, 4
 ENCODER = Bernoulli(max_probability=0.6)
@@ -36,8 +40,8 @@ SCHEDULE = Schedule(n_train=22, n_assign=13, n_test=13, epochs=2, windows=2)
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(study, "BLOCK", 8)
-    monkeypatch.setattr(study, "EVAL_BATCH", 4)
+    monkeypatch.setattr(plans, "BLOCK", 8)
+    monkeypatch.setattr(plans, "EVAL_BATCH", 4)
 
 
 @functools.cache
@@ -66,12 +70,12 @@ def make(
 
 
 def lane_of(*trials):
-    (lane,) = study.plan(trials)
+    (lane,) = groups.plan(trials)
     return lane
 
 
 def train(lane, state=None, on_progress=lambda n: None, on_window=lambda state: None) -> LaneState:
-    return training.train(lane, toy(), SCHEDULE, state or study.start(lane), on_progress, on_window)
+    return training.train(lane, toy(), SCHEDULE, state or plans.start(lane), on_progress, on_window)
 
 
 def answer(lane, state, on_progress=lambda n: None):
@@ -104,7 +108,7 @@ def test_plan_groups_by_program_then_by_inputs_in_order_of_appearance():
         for eta in (0.1, 0.2)
         for seed in (0, 7)
     ]
-    lanes = study.plan(trials)
+    lanes = groups.plan(trials)
     assert [[cell.index for cell in lane.cells] for lane in lanes] == [
         [(0, 1, 2, 3), (4, 5, 6, 7)],
         [(8, 9, 10, 11), (12, 13, 14, 15)],
@@ -114,7 +118,7 @@ def test_plan_groups_by_program_then_by_inputs_in_order_of_appearance():
         for cell in lane.cells:
             assert_same(cell.trials.inputs, lane.inputs)
             for g, i in enumerate(cell.index):
-                assert_same(study.take(cell.trials, g), jax.tree.map(jnp.asarray, trials[i]))
+                assert_same(groups.take(cell.trials, g), jax.tree.map(jnp.asarray, trials[i]))
 
 
 @pytest.mark.parametrize(
@@ -133,26 +137,26 @@ def test_plan_groups_by_program_then_by_inputs_in_order_of_appearance():
     ],
 )
 def test_plan_of_two_trials(other, grouping):
-    assert [[cell.index for cell in lane.cells] for lane in study.plan([make(), other])] == grouping
+    assert [[cell.index for cell in lane.cells] for lane in groups.plan([make(), other])] == grouping
 
 
 def test_footprint_grows_with_what_is_large():
-    rasters = study.BLOCK * N_STEPS * N_INPUT
-    small = study.footprint(lane_of(make()))
+    rasters = plans.BLOCK * N_STEPS * N_INPUT
+    small = cost.footprint(lane_of(make()))
     assert rasters < small < 2**20
-    assert study.footprint(lane_of(make(n_steps=1000 * N_STEPS))) > 1000 * rasters
-    assert study.footprint(lane_of(make(batch_size=10**6))) > 10**6 * N_STEPS * N_INPUT
-    assert study.footprint(lane_of(make(n_neurons=10**9))) > 4 * N_INPUT * 10**9
-    assert study.footprint(lane_of(*(make(seed=i, n_neurons=10**9) for i in range(3)))) > 3 * 4 * N_INPUT * 10**9
+    assert cost.footprint(lane_of(make(n_steps=1000 * N_STEPS))) > 1000 * rasters
+    assert cost.footprint(lane_of(make(batch_size=10**6))) > 10**6 * N_STEPS * N_INPUT
+    assert cost.footprint(lane_of(make(n_neurons=10**9))) > 4 * N_INPUT * 10**9
+    assert cost.footprint(lane_of(*(make(seed=i, n_neurons=10**9) for i in range(3)))) > 3 * 4 * N_INPUT * 10**9
 
 
 def test_blocks():
     """The last block is filled up with -1."""
     index = np.arange(10).reshape(2, 5)
-    first, last = study.blocks(index, 3)
+    first, last = plans.blocks(index, 3)
     np.testing.assert_array_equal(first, [[0, 1, 2], [5, 6, 7]])
     np.testing.assert_array_equal(last, [[3, 4, -1], [8, 9, -1]])
-    (only,) = study.blocks(index, 5)
+    (only,) = plans.blocks(index, 5)
     np.testing.assert_array_equal(only, index)
 
 
@@ -232,12 +236,12 @@ def test_training_by_definition(batch_size):
     """Blocks, windows, a last batch that is not full, a new order in every epoch: all as in the loop above."""
     trial = make(seed=3, batch_size=batch_size)
     lane = lane_of(trial)
-    start = study.start(lane)
+    start = plans.start(lane)
     state = train(lane, start)
     orders = [training.training_order(layouts(1, 1)[0], lane.inputs, epoch, 22)[0] for epoch in range(2)]
     assert np.array_equal(np.sort(orders, axis=1), [np.arange(22)] * 2)
     assert not np.array_equal(*orders) and not np.array_equal(orders[0], np.arange(22))
-    learned, counts = by_definition(trial, study.take(start.learned[0], 0), orders)
+    learned, counts = by_definition(trial, groups.take(start.learned[0], 0), orders)
     np.testing.assert_allclose(state.learned[0].weights[0], learned.weights, rtol=1e-5)
     np.testing.assert_allclose(state.learned[0].theta[0], learned.theta, rtol=1e-5)
     # and it was no silence that they agree on
@@ -265,7 +269,7 @@ def silent(n):
 def test_answers_by_definition():
     trial, data = make(seed=0, eta_post=0.05), toy()
     state, answers = alone(0, 0.05)
-    learned = study.take(state.learned[0], 0)
+    learned = groups.take(state.learned[0], 0)
     counts, n_spikes = {ASSIGN: [], TEST: []}, 0
     for purpose, images in ((ASSIGN, data.train_images[:13]), (TEST, data.test_images[:13])):
         for b in range(0, 13, 4):
@@ -288,7 +292,7 @@ def test_answers_by_definition():
         np.testing.assert_array_equal(answers.confusion[name], confusion)
         assert answers.accuracy[name] == pytest.approx(np.mean(predictions == truth))
         assert answers.accuracy[name] > 0.5
-    assert set(answers.accuracy) == set(answers.confusion) == {*readout.READOUTS, "accumulated"}
+    assert set(answers.accuracy) == set(answers.confusion) == {*readouts.READOUTS, "accumulated"}
 
 
 def test_test_images_are_shown_in_several_passes():
@@ -351,14 +355,14 @@ def test_a_silent_network_has_no_answer():
     """By any read-out: the linear one, too, does not answer with its bias."""
     silent_one = make(0, 0.05, neuron=LIF(v_threshold=1e6))
     lane = lane_of(silent_one)
-    answers = answer(lane, study.start(lane))[0][0]
+    answers = answer(lane, plans.start(lane))[0][0]
     assert answers.silent == 1.0 and answers.output_spikes == 0.0 < answers.input_spikes
     for name, matrix in answers.confusion.items():
         assert answers.accuracy[name] == 0.0 and np.sum(np.array(matrix)[:, -1]) == 13, name
     warned, run = [], SimpleNamespace(readout="linear")
     observer = SimpleNamespace(progress=silent, warn=warned.append)
     job = SimpleNamespace(schedule=SCHEDULE, data=toy(), cfg=SimpleNamespace(run=run), observer=observer)
-    plasticity.answers(job, lane, study.start(lane))
+    plasticity.answers(job, lane, plans.start(lane))
     assert len(warned) == 1 and "trial 0 is silent: no neuron fires at 100 % of the test images" in warned[0]
 
 
@@ -374,7 +378,7 @@ def test_a_grid_is_the_loop_over_its_trials_bit_for_bit():
     assert sum(shown) == len(grid) * (44 + 13 + 13)
     for g, (seed, eta) in enumerate(grid):
         one_state, one_answers = alone(seed, eta)
-        assert_same(study.take(state.learned[0], g), study.take(one_state.learned[0], 0))
+        assert_same(groups.take(state.learned[0], g), groups.take(one_state.learned[0], 0))
         np.testing.assert_array_equal(state.labels[0][g], one_state.labels[0][0])
         np.testing.assert_array_equal(state.responses[0][g], one_state.responses[0][0])
         assert state.curves[0][g] == one_state.curves[0][0]
@@ -392,8 +396,8 @@ def test_cells_of_a_lane_see_the_same_spikes():
     lane = lane_of(make(), other)
     drawn = []
     with pytest.MonkeyPatch.context() as patch:
-        encode = study._encode
-        patch.setattr(study, "_encode", lambda *a: drawn.append(a) or encode(*a))
+        encode = plans._encode
+        patch.setattr(plans, "_encode", lambda *a: drawn.append(a) or encode(*a))
         state = train(lane)
     answers = answer(lane, state)
     assert len(drawn) == 1  # traced once for both
@@ -432,7 +436,7 @@ def test_a_study_that_differs_in_numbers_compiles_nothing():
     assert events == []
     assert not np.array_equal(state.learned[0].weights, alone(0, 0.05)[0].learned[0].weights)
     with compilations() as events:
-        study.start(lane_of(make(n_neurons=6)))
+        plans.start(lane_of(make(n_neurons=6)))
     assert events != []
 
 
@@ -464,9 +468,9 @@ def test_only_training_images_that_are_used_are_seen():
         test_labels=2 - data.test_labels,
     )
     lane, (state, answers) = lane_of(make()), alone(0, 0.05)
-    again = training.train(lane, other, SCHEDULE, study.start(lane), lambda n: None, lambda state: None)
+    again = training.train(lane, other, SCHEDULE, plans.start(lane), lambda n: None, lambda state: None)
     assert_same(again.learned, state.learned)
     new = evaluation.answer(lane, other, SCHEDULE, again.learned, lambda n: None)[0][0]
     np.testing.assert_array_equal(new.labels, answers.labels)
-    assert set(new.accuracy) == set(readout.READOUTS)  # without responses in training
+    assert set(new.accuracy) == set(readouts.READOUTS)  # without responses in training
     assert all(accuracy < 0.5 < answers.accuracy[name] for name, accuracy in new.accuracy.items())

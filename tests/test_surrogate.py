@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jsnn import surrogate
-from jsnn.feedforward import Feedforward
+from jsnn import surrogates
+from jsnn.networks.feedforward import Feedforward
 from jsnn.neurons import IF, LIF
-from jsnn.surrogate import SURROGATES, ArcTan, FastSigmoid, Rectangular, Triangular
+from jsnn.surrogates import SURROGATES, ArcTan, FastSigmoid, Rectangular, Triangular
 
 X = np.array([-2.0, -1.5, -0.3, 0.0, 0.3, 1.0, 1.5, 2.0])
 WIDTH, HEIGHT = 1.5, 0.7
@@ -62,7 +62,7 @@ def test_what_the_defaults_integrate_to(one, integral):
 def test_spikes_have_the_gradient_of_the_relaxation(kind):
     """Of the smooth function whose derivative the slope is."""
     x = jnp.asarray([-1.2, -0.3, 0.4, 1.1])
-    got = jax.vmap(jax.grad(lambda x: surrogate.spike(x, kind(width=WIDTH, height=HEIGHT))))(x)
+    got = jax.vmap(jax.grad(lambda x: surrogates.spike(x, kind(width=WIDTH, height=HEIGHT))))(x)
     np.testing.assert_allclose(got, jax.vmap(jax.grad(PRIMITIVES[kind]))(x), rtol=1e-5)
 
 
@@ -73,7 +73,7 @@ def test_spikes_have_the_gradient_of_the_relaxation(kind):
 def test_spikes_are_heavisides_step(name):
     tiny = float(np.finfo(np.float32).tiny)
     x = jnp.asarray([-np.inf, -1.0, -tiny, -0.0, 0.0, tiny, 1.0, np.inf])
-    spikes = surrogate.spike(x, SURROGATES[name])
+    spikes = surrogates.spike(x, SURROGATES[name])
     assert spikes.dtype == x.dtype
     np.testing.assert_array_equal(spikes, [0, 0, 0, 1, 1, 1, 1, 1])
 
@@ -83,16 +83,16 @@ def test_the_gradient_is_the_slope_in_both_modes(name):
     """And what is above takes it: f(spike(x)) has the gradient f' slope."""
     one = SURROGATES[name]
     x, above = jnp.asarray(X), jnp.linspace(-1.0, 2.0, len(X))
-    backward = jax.grad(lambda x: jnp.sum(above * surrogate.spike(x, one)))(x)
+    backward = jax.grad(lambda x: jnp.sum(above * surrogates.spike(x, one)))(x)
     np.testing.assert_allclose(backward, above * one.slope(x), rtol=1e-6)
-    _, forward = jax.jvp(lambda x: surrogate.spike(x, one), (x,), (above,))
+    _, forward = jax.jvp(lambda x: surrogates.spike(x, one), (x,), (above,))
     np.testing.assert_array_equal(forward, backward)
 
 
 @ALL
 def test_no_gradient_goes_to_the_surrogate(name):
     def f(one):
-        return jnp.sum(surrogate.spike(jnp.asarray(X), one))
+        return jnp.sum(surrogates.spike(jnp.asarray(X), one))
 
     assert all(leaf == 0 for leaf in jax.tree.leaves(jax.grad(f)(SURROGATES[name])))
 
@@ -104,7 +104,7 @@ def test_widths_and_heights_can_be_mapped(name):
 
     def gradient(width):
         one = dataclasses.replace(SURROGATES[name], width=width)
-        return jax.vmap(jax.grad(lambda x: surrogate.spike(x, one)))(x)
+        return jax.vmap(jax.grad(lambda x: surrogates.spike(x, one)))(x)
 
     each = [gradient(width) for width in widths]
     np.testing.assert_allclose(jax.jit(jax.vmap(gradient))(widths), jnp.stack(each), rtol=1e-6)
@@ -119,12 +119,12 @@ def test_where_is_exact(dtype):
     """silent + spike * (fired - silent) would lose the second value, and make a NaN of the third."""
     spikes = jnp.asarray([True, True, True, False]).astype(dtype)
     fired, silent = jnp.asarray([0.1, 1e-9, 2.0, 3.0]), jnp.asarray([5.0, 1e9, -np.inf, 0.7])
-    np.testing.assert_array_equal(surrogate.where(spikes, fired, silent), [*fired[:3], silent[3]])
+    np.testing.assert_array_equal(surrogates.where(spikes, fired, silent), [*fired[:3], silent[3]])
 
 
 def test_the_derivatives_of_where():
     spikes, fired, silent = jnp.asarray([1.0, 0.0]), jnp.asarray([0.3, 0.4]), jnp.asarray([2.0, 3.0])
-    gradients = jax.grad(lambda *a: jnp.sum(surrogate.where(*a)), argnums=(0, 1, 2))(spikes, fired, silent)
+    gradients = jax.grad(lambda *a: jnp.sum(surrogates.where(*a)), argnums=(0, 1, 2))(spikes, fired, silent)
     np.testing.assert_array_equal(gradients[0], fired - silent)
     np.testing.assert_array_equal(gradients[1], [1.0, 0.0])
     np.testing.assert_array_equal(gradients[2], [0.0, 1.0])
@@ -134,7 +134,7 @@ def test_where_of_other_spikes_than_its_own():
     """Where the spikes are given, it is piecewise linear, and its gradient is that of finite differences."""
     with jax.enable_x64(True):
         spikes = jnp.asarray([True, False, True])
-        check_grads(lambda f, s: surrogate.where(spikes, f, s) ** 2, (jnp.ones(3), 2.0 * jnp.ones(3)), order=2)
+        check_grads(lambda f, s: surrogates.where(spikes, f, s) ** 2, (jnp.ones(3), 2.0 * jnp.ones(3)), order=2)
 
 
 # ---------------------------------------------------------------- neurons by hand
@@ -191,7 +191,7 @@ def test_potentials_have_the_gradient_of_finite_differences(reset):
         state, out = neuron.init(currents.shape[1:]), []
         for current in currents:
             state, excess = neuron.integrate(state, current, jnp.zeros(()), 1.0, ())
-            state = neuron.fire(state, jax.lax.stop_gradient(surrogate.spike(excess, SURROGATE)))
+            state = neuron.fire(state, jax.lax.stop_gradient(surrogates.spike(excess, SURROGATE)))
             out.append(state.v)
         return jnp.stack(out)
 

@@ -22,12 +22,12 @@ import numpy as np
 import optax
 import pytest
 
-from jsnn.feedforward import Feedforward, Lesson
 from jsnn.learners import BPTT
+from jsnn.learners.losses import LOSSES
 from jsnn.learners.optimiser import Optimiser
-from jsnn.losses import LOSSES
+from jsnn.networks.feedforward import Feedforward, Lesson
 from jsnn.neurons import LIF
-from jsnn.surrogate import ArcTan, FastSigmoid, Triangular
+from jsnn.surrogates import ArcTan, FastSigmoid, Triangular
 
 with np.load(Path(__file__).parent / "golden" / "surrogate.npz") as file:
     GOLDEN = dict(file)

@@ -29,9 +29,13 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 from victim import tripwire
 
-from jsnn import checkpoint, config, data, results, runs, sealed, study
-from jsnn.errors import InputError
-from jsnn.files import LOCK
+from jsnn import data, runs
+from jsnn.core import sealed
+from jsnn.core.errors import InputError
+from jsnn.core.files import LOCK
+from jsnn.grid import groups
+from jsnn.learners.plasticity import plans
+from jsnn.runs import checkpoint, config, results
 
 ROOT = Path(__file__).parent.parent
 LEFTOVER = re.compile(r"unfinished|orbax-checkpoint-tmp|\.old\b")
@@ -155,7 +159,7 @@ def contents(state):
 
 
 def lanes_of(cfg):
-    return study.plan([entry.trial for entry in cfg.entries])
+    return groups.plan([entry.trial for entry in cfg.entries])
 
 
 def last_states(out):
@@ -299,7 +303,7 @@ def test_the_study_would_show_a_difference(settings, reference):
     lanes = lanes_of(settings.cfg)
     assert len(lanes) == LANES and [len(lane.cells) for lane in lanes] == [2, 2]
     for lane, state in zip(lanes, reference.states, strict=True):
-        untrained = contents(study.start(lane))
+        untrained = contents(plans.start(lane))
         assert state.keys() == untrained.keys() >= {"learned", "labels", "curves", "window"}
         assert [name for name in state if state[name] == untrained[name]] == ["ways", "measured"]
         weights = zip(state["learned"][::2], untrained["learned"][::2], strict=True)  # a cell
@@ -757,7 +761,8 @@ def test_a_second_writer_is_refused(settings, reference, victims, at_window, tmp
 
     runs.run(settings.cfg, settings.data, out, Doing(WINDOW, second), resume=True, clock=False)
     who = f"process {os.getpid()} on {socket.gethostname()}"
-    for ended, said in zip(refused, (f"is being written by {who}: wait until", "already holds a run; add --resume")):
+    why = f"is being written by {who}: wait until", "already holds a run; add --resume"
+    for ended, said in zip(refused, why, strict=True):
         assert ended.code == 2 and ended.err.startswith(f"error: {out} {said}") and ended.err.count("\n") == 1
     check_same(out, reference)
     assert not (out / LOCK).exists()

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from jsnn.text import plain
+from jsnn.core.text import plain
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 COMMANDS = ("benchmark", "compare", "diagnose", "evaluate", "figures", "matrix", "prices", "prototypes", "readme")
@@ -218,7 +218,7 @@ def test_any_character_can_be_printed_anywhere(monkeypatch):
 
 
 def entries(**tables):
-    from jsnn import config
+    from jsnn.runs import config
 
     return config.parse({"study": "test", "network": {"n_neurons": 4}, "run": {"n_steps": 10}} | tables).entries
 

@@ -8,14 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn import trial
 from jsnn.encoders import Poisson
-from jsnn.network import Network
+from jsnn.learners.plasticity import trial
+from jsnn.learners.plasticity.trial import Trial
+from jsnn.networks.competitive import Network
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
+from jsnn.simulate import stimulus
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.sparse import Sparse
-from jsnn.trial import TEST, TRAIN, Again, Inputs, Trial
+from jsnn.simulate.stimulus import TEST, TRAIN, Again, Inputs
 
 IMAGES = np.uint8([[0, 40, 80, 120, 0, 200], [0, 0, 0, 0, 0, 0], [255, 255, 255, 255, 255, 255]])
 INPUTS = Inputs(encoder=Poisson(intensity=60.0), n_steps=80, rest=20, again=Again(min_spikes=6.0, at_most=9))
@@ -25,7 +27,7 @@ INDEX, NUMBER = np.int32([[0], [1], [2]]), np.int32([[4], [5], [6]])
 
 
 def rasters_of(inputs, purpose=TRAIN):
-    return jax.jit(trial.encode, static_argnums=(1, 5))(inputs, purpose, IMAGES, INDEX, NUMBER, 6)
+    return jax.jit(stimulus.encode, static_argnums=(1, 5))(inputs, purpose, IMAGES, INDEX, NUMBER, 6)
 
 
 def test_the_rest_is_silent_and_part_of_the_presentation():
@@ -56,7 +58,7 @@ def by_hand(inputs, learned, b, purpose, present):
     pixels = jnp.pad(pixels, (0, 6 - len(pixels)))
     for k in range(inputs.again.at_most + 1):
         again = key if k == 0 else jax.random.fold_in(key, k)
-        spikes = trial.spikes_of(inputs, again, pixels * (1 + 0.5 * k))
+        spikes = stimulus.spikes_of(inputs, again, pixels * (1 + 0.5 * k))
         learned, counts = present(learned, spikes)
         if counts.sum() >= inputs.again.min_spikes or not pixels.any():
             break

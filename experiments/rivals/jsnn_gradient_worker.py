@@ -1,7 +1,8 @@
 """jsnn's side of the cases of experiments/benchmark.py that learn by gradients, and that of a plain jax.lax.scan.
 
-What is timed is `jsnn.feedforward.Feedforward.respond` and `jsnn.learners.bptt`, jitted, as `jsnn.gradient.train` calls
-them; a "memory" case also reports what XLA allots to the pass beside its arguments and results.
+What is timed is `jsnn.networks.feedforward.Feedforward.respond` and `jsnn.learners.bptt`, jitted, as
+`jsnn.learners.updates.train` calls them; a "memory" case also reports what XLA allots to the pass beside its arguments
+and results.
 """
 
 import resource
@@ -14,12 +15,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jsnn import grid, surrogate
-from jsnn.feedforward import Feedforward, Lesson, Params
+from jsnn import surrogates
+from jsnn.grid import host
 from jsnn.learners import BPTT
 from jsnn.learners.optimiser import Optimiser
+from jsnn.networks.feedforward import Feedforward, Lesson, Params
 from jsnn.neurons import LIF
-from jsnn.records import environment
+from jsnn.runs.records import environment
 
 
 def network_of(case: dict[str, Any]) -> Feedforward:
@@ -42,7 +44,7 @@ def plain(network: Feedforward, params: Params, x: Array) -> Array:
         after = []
         for state, w in zip(states, weights, strict=True):
             state, excess = neuron.integrate(state, spikes @ w, jnp.zeros(()), 1.0, ())
-            spikes = surrogate.spike(excess, network.surrogate)
+            spikes = surrogates.spike(excess, network.surrogate)
             after.append(neuron.fire(state, spikes))
         return after, spikes
 
@@ -106,7 +108,7 @@ def updates(case: dict[str, Any]) -> tuple[Callable[[], int], dict[str, float]]:
 def main() -> None:
     """Measure one case."""
     case = clock.read_case()
-    grid.keep_memory()
+    host.keep_memory()
     work, more = updates(case) if case["kind"] == "training" else a_pass(case)
     per_second = clock.rate(work, case["seconds"])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

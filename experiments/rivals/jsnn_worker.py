@@ -1,7 +1,8 @@
 """jsnn's side of experiments/benchmark.py: the same cases, and what the machine could do at best.
 
-What is timed is `jsnn.training.train` and `jsnn.evaluation.responses`, as a study calls them, encoding of images
-included; and `jsnn.trial` for neuroSush's shape, which has no images.
+What is timed is `jsnn.learners.plasticity.training.train` and `jsnn.learners.plasticity.evaluation.responses`, as a
+study calls them, encoding of images included; and `jsnn.learners.plasticity.trial` for neuroSush's shape, which has no
+images.
 """
 
 import dataclasses
@@ -16,14 +17,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsnn import config, data, evaluation, grid, study, training, trial
+from jsnn import data
+from jsnn.core.trace import Trace
+from jsnn.grid import groups, host
 from jsnn.inhibition import DirectInhibition
-from jsnn.network import Learned, Network
+from jsnn.learners.plasticity import evaluation, plans, training, trial
+from jsnn.learners.plasticity.trial import Trial
+from jsnn.networks.competitive import Learned, Network
 from jsnn.neurons import LIF
-from jsnn.records import environment
 from jsnn.rules import WeightDependentSTDP
-from jsnn.trace import Trace
-from jsnn.trial import ASSIGN, TRAIN, Inputs, Rasters, Trial
+from jsnn.runs import config
+from jsnn.runs.records import environment
+from jsnn.simulate import stimulus
+from jsnn.simulate.stimulus import ASSIGN, TRAIN, Inputs, Rasters
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TOLERANCE = 1e-5  # mV, of the largest weight of 1: event and dense differ by the order of their sums
@@ -70,15 +76,15 @@ class Run:
     def __init__(self, case: dict[str, Any]) -> None:
         self.case, self.trial, self.first = case, trial_of(case), 0
         self.images = jnp.asarray(np.load(case["images"]))
-        self.n_active = trial.most_active(np.asarray(self.images))
+        self.n_active = stimulus.most_active(np.asarray(self.images))
         self.learned = trial.init(self.trial)
-        cell = study.plan([self.trial])[0].cells[0]
-        usual = study.ways(cell)[0]
+        cell = groups.plan([self.trial])[0].cells[0]
+        usual = plans.ways(cell)[0]
         stdp = case["kind"] == "stdp"  # which fires in every step: more neurons than the event engine has slots for
-        way = study.Way("sparse") if stdp and case["batch"] == 1 else usual
-        self.engine = study.engine_of(way, self.trial)
+        way = groups.Way("sparse") if stdp and case["batch"] == 1 else usual
+        self.engine = plans.engine_of(way, self.trial)
         self.answering = evaluation.responder(cell, 10_000)  # as many as are labelled
-        self.encode = jax.jit(trial.encode, static_argnums=5)
+        self.encode = jax.jit(stimulus.encode, static_argnums=5)
         self.train = jax.jit(trial.train, static_argnums=7)
         self.respond = jax.jit(trial.respond, static_argnums=5)
         if stdp:
@@ -121,7 +127,7 @@ class Run:
 
     def answer(self) -> int:
         """Answer the next block with the frozen network."""
-        index = self.index(study.EVAL_BATCH)
+        index = self.index(plans.EVAL_BATCH)
         self.rasters = self.encoded(ASSIGN, index)
         args = self.trial, self.learned, self.rasters, ASSIGN, self.numbers(index), self.answering
         self.counts = jax.block_until_ready(self.respond(*args))
@@ -163,7 +169,7 @@ class Run:
     def agreement(self, n: int) -> dict[str, Any]:
         """Whether the engine and the dense engine, which is the definition, learn the same from `n` presentations."""
         start, first, seen = self.learned, self.first, []
-        for engine in (self.engine, study.engine_of(study.Way("dense"), self.trial)):
+        for engine in (self.engine, plans.engine_of(groups.Way("dense"), self.trial)):
             self.learned, self.first = start, first
             self.block(n, engine)
             seen.append((self.learned, self.counts))
@@ -223,14 +229,14 @@ class Study:
     def __init__(self, case: dict[str, Any], trials: list[Trial], learned: Learned | None = None) -> None:
         self.data = data.load("mnist_excerpt")
         alone = [[t] for t in trials[:: case["seeds"]]] if case["alone"] else [trials]
-        self.lanes = [lane for some in alone for lane in study.plan(some)]
-        self.states = [study.start(lane) for lane in self.lanes]
+        self.lanes = [lane for some in alone for lane in groups.plan(some)]
+        self.states = [plans.start(lane) for lane in self.lanes]
         if learned is not None:
             stacked = jax.tree.map(lambda leaf: leaf[None], learned)
             self.states = [dataclasses.replace(state, learned=(stacked,)) for state in self.states]
         least = max(64, case["pass_images"] // len(trials))
         self.schedules = [
-            study.Schedule(n_train=full_blocks(lane, least), n_assign=1, n_test=1, windows=1) for lane in self.lanes
+            groups.Schedule(n_train=full_blocks(lane, least), n_assign=1, n_test=1, windows=1) for lane in self.lanes
         ]
 
     def block(self) -> int:
@@ -251,7 +257,7 @@ class Answers:
     """A frozen network that answers images, pass after pass."""
 
     def __init__(self, case: dict[str, Any], one: Trial, learned: Learned) -> None:
-        self.lane = study.plan([one])[0]
+        self.lane = groups.plan([one])[0]
         self.learned = [jax.tree.map(lambda leaf: leaf[None], learned)]
         self.images = data.load("mnist_excerpt").train_images[: case["pass_images"]]
 
@@ -271,9 +277,9 @@ def trials_of(case: dict[str, Any]) -> list[Trial]:
     return [e.trial for e in config.load(CONFIGS / "matrix.toml", [f"{k}={v}" for k, v in settings.items()]).entries]
 
 
-def full_blocks(lane: study.Lane, least: int) -> int:
+def full_blocks(lane: groups.Lane, least: int) -> int:
     """Presentations of each trial, at least `least`, that fill whole blocks of the study."""
-    block = study.batches_of(lane) * lane.inputs.batch_size
+    block = plans.batches_of(lane) * lane.inputs.batch_size
     return -(-least // block) * block
 
 
@@ -281,9 +287,9 @@ def main() -> None:
     """Measure one case."""
     case = clock.read_case()
     more: dict[str, Any] = {}
-    grid.keep_memory()
+    host.keep_memory()
     if not case["alone"] and (case["kind"] != "stdp" or case["batch"] == 1):  # a batch in lockstep: all cores together
-        grid.use_cores(clock.cores())
+        host.use_cores(clock.cores())
     if case["kind"] in ("grid", "study"):
         per_second = clock.rate(Study(case, trials_of(case)).block, case["seconds"], warm_up=2)
     else:

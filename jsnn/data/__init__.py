@@ -7,10 +7,10 @@ tensorflow-datasets (TFDS). `nmnist` are recordings of an event camera, `saccade
 import difflib
 from pathlib import Path
 
-from jsnn import files
+from jsnn.core import files
+from jsnn.core.errors import InputError
 from jsnn.data.dataset import SPLITS as SPLITS
 from jsnn.data.dataset import Dataset as Dataset
-from jsnn.errors import InputError
 
 RECORDINGS = ("nmnist", "saccades_mnist")
 DATASETS = ("mnist_excerpt", "mnist", "fashion_mnist", "kmnist")
@@ -55,7 +55,7 @@ def load_recordings(
             raise InputError("nmnist: no directory; --data-dir should name the one that holds its Train and Test")
         found = nmnist.load(files.expanded(data_dir), n_steps, n_train=n_train, n_test=n_test)
     else:
-        from jsnn import numerics
+        from jsnn.core import numerics
         from jsnn.data import saccades
 
         images = load(name.removeprefix("saccades_"), data_dir, n_train, n_test)

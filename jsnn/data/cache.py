@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from jsnn import files
+from jsnn.core import files
+from jsnn.core.errors import InputError
 from jsnn.data import reading
 from jsnn.data.dataset import Dataset
-from jsnn.errors import InputError
 
 ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
 A_DAY = 86_400.0  # s
@@ -55,7 +55,7 @@ def compiled() -> Path | None:
 
 
 def measured() -> Path | None:
-    """The file that says which engine is the fastest (`jsnn.measure`)."""
+    """The file that says which engine is the fastest (`jsnn.learners.plasticity.autotune`)."""
     place = root()
     return None if place is None else place / "data" / "ways.json"
 

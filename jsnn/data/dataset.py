@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 SPLITS = {"test": "test images", "validation": "held-out training images"}  # what a network is evaluated on
 MOST_CLASSES = 2**16  # a larger label is a mistake

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jsnn import files
+from jsnn.core import files
+from jsnn.core.errors import InputError
 from jsnn.data import cache, idx, prepared
-from jsnn.errors import InputError
 
 TIME_LIMITS = (3.0, 10.0)  # s: to connect, and between two blocks of data
 RETRIES = 1

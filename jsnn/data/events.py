@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from jsnn.core.errors import InputError
 from jsnn.data.dataset import Dataset
-from jsnn.errors import InputError
 
 SIDE = 34  # pixels, height and width of the sensor's window
 POLARITIES = 2  # 0: OFF, 1: ON

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jsnn.core.errors import InputError
 from jsnn.data import cache, download, idx, prepared
 from jsnn.data.dataset import Dataset
-from jsnn.errors import InputError
 
 _log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jsnn.core.errors import InputError
 from jsnn.data import reading
 from jsnn.data.dataset import Dataset
-from jsnn.errors import InputError
 
 SIDE = 28  # pixels, the height and the width of every image
 N_CLASSES = 10

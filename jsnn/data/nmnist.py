@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jsnn.core.errors import InputError
 from jsnn.data import reading
 from jsnn.data.events import DURATION_MS, SIDE, EventDataset, Events, bin_events, check_bins, pack
-from jsnn.errors import InputError
 
 N_CLASSES = 10
 MOST_EVENTS = 1_000_000  # of a recording: 100 times what N-MNIST's have

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from jsnn import files as disk
+from jsnn.core import files as disk
 from jsnn.data.dataset import Dataset
 from jsnn.data.idx import SIDE
 

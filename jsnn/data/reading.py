@@ -13,7 +13,7 @@ from collections.abc import Callable
 from io import BufferedReader
 from pathlib import Path
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
 
 GZIP = b"\x1f\x8b"  # what a gzip file begins with, whatever its name says
 

@@ -46,11 +46,11 @@ from annotated_types import Gt, Le
 from jax import Array
 from pydantic import AllowInfNan
 
+from jsnn.core.errors import InputError
+from jsnn.core.pytree import node
+from jsnn.core.ranges import LARGEST, NonNegative, Positive
 from jsnn.data.dataset import Dataset
 from jsnn.data.events import DURATION_MS, POLARITIES, SIDE, EventDataset, Events, check_bins, edges_us, pack
-from jsnn.errors import InputError
-from jsnn.pytree import node
-from jsnn.ranges import LARGEST, NonNegative, Positive
 
 Contrast = Annotated[float, AllowInfNan(False), Gt(-1), Le(LARGEST)]  # at -1 the logarithm ends
 

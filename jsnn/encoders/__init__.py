@@ -1,12 +1,12 @@
 """Encoders: one model a file; the registry below is what configs, contract tests and documentation read."""
 
+from jsnn.core.protocols import Encoder
 from jsnn.encoders.bernoulli import Bernoulli
 from jsnn.encoders.bindsnet import BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder
 from jsnn.encoders.direct import Direct
 from jsnn.encoders.poisson import Poisson
 from jsnn.encoders.rank_order import RankOrder
 from jsnn.encoders.recording import Recording
-from jsnn.types import Encoder
 
 ENCODERS: dict[str, Encoder] = {
     "poisson": Poisson(),

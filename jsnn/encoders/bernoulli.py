@@ -3,8 +3,8 @@
 import jax
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.ranges import Probability
+from jsnn.core.pytree import node
+from jsnn.core.ranges import Probability
 
 
 @node

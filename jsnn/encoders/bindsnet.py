@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.ranges import Positive, Probability
+from jsnn.core.pytree import node
+from jsnn.core.ranges import Positive, Probability
 
 N_LEVELS = 256  # pixels are 8-bit numbers: one table row a level
 

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jax import Array
 
+from jsnn.core.pytree import node, static
 from jsnn.data import events
-from jsnn.pytree import node, static
 
 
 @node

@@ -1,10 +1,10 @@
 """Inhibitions: one model a file; the registry below is what configs, contract tests and documentation read."""
 
+from jsnn.core.protocols import Inhibition
 from jsnn.inhibition.direct import DirectInhibition
 from jsnn.inhibition.layer import InhibitoryLayer
 from jsnn.neurons import EulerLIF
 from jsnn.synapses import Conductance
-from jsnn.types import Inhibition
 
 INHIBITIONS: dict[str, Inhibition] = {
     "direct": DirectInhibition(),

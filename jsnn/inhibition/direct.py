@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.ranges import NonNegative
+from jsnn.core.pytree import node
+from jsnn.core.ranges import NonNegative
 
 
 @node

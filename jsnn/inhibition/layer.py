@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
+from jsnn.core.protocols import Neuron, State, Synapse
+from jsnn.core.pytree import node
+from jsnn.core.ranges import NonNegative
 from jsnn.neurons import LIF
-from jsnn.pytree import node
-from jsnn.ranges import NonNegative
 from jsnn.synapses import Delta
-from jsnn.types import Neuron, State, Synapse
 
 
 @node

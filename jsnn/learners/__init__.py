@@ -2,11 +2,11 @@
 
 from typing import Protocol, runtime_checkable
 
-from jsnn.feedforward import Feedforward, Lesson, Measured, Params
 from jsnn.learners.bptt import BPTT
 from jsnn.learners.conversion import Conversion
 from jsnn.learners.eprop import EProp
 from jsnn.learners.optimiser import Optimiser
+from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params
 
 
 @runtime_checkable

@@ -10,12 +10,12 @@ import numpy as np
 import optax
 from jax import Array
 
-from jsnn import numerics
+from jsnn.core import numerics
+from jsnn.core.errors import InputError
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import Count, Positive, Seed
 from jsnn.data import Dataset
-from jsnn.errors import InputError
-from jsnn.pytree import node, static
-from jsnn.ranges import Count, Positive, Seed
-from jsnn.readout import decided
+from jsnn.readouts import decided
 
 
 @node
@@ -88,7 +88,7 @@ def train(
 ) -> tuple[np.ndarray, list[tuple[int, float]]]:
     """Train the network, a remainder of less than a batch left out each epoch.
 
-    Returns its predictions int32[n_test] of the test images (-1: no answer, see `jsnn.readout.decided`), and
+    Returns its predictions int32[n_test] of the test images (-1: no answer, see `jsnn.readouts.decided`), and
     (presentations, training accuracy) of each epoch's tenths, or with `patience` of each epoch. Raises InputError where
     its weights are no longer finite.
     """

@@ -4,10 +4,10 @@ from typing import Literal
 
 import jax
 
-from jsnn.feedforward import Feedforward, Lesson, Measured, Params
+from jsnn.core.pytree import node, static
+from jsnn.learners.losses import LOSSES
 from jsnn.learners.optimiser import Optimiser
-from jsnn.losses import LOSSES
-from jsnn.pytree import node, static
+from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params
 
 
 @node

@@ -6,12 +6,12 @@ import jax.numpy as jnp
 from annotated_types import Gt, Le
 from jax import Array
 
-from jsnn.feedforward import Feedforward, Lesson, Measured, Params
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import Count
 from jsnn.learners.bptt import BPTT
 from jsnn.learners.optimiser import Optimiser
+from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params
 from jsnn.neurons import IF
-from jsnn.pytree import node, static
-from jsnn.ranges import Count
 
 
 @node
@@ -25,7 +25,8 @@ class Conversion:
 
     (eq. 6 of Rueckauer et al.; pixels are in [0, 1]: lambda_0 = 1). Neurons should begin halfway between v_reset and
     v_threshold (`IF.v_init`): rates are then rounded, not cut off (Bu et al. 2022). The output integrates and never
-    fires. A refractory period, a floor or a hard reset would change the rates: they are refused (`jsnn.relations`).
+    fires. A refractory period, a floor or a hard reset would change the rates: they are refused
+    (`jsnn.runs.validation`).
     """
 
     percentile: Annotated[float, Gt(0), Le(100)] = 99.9

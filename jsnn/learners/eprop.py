@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from jsnn import numerics
-from jsnn.evolution import Dynamics, evolve
-from jsnn.feedforward import Feedforward, Lesson, Measured, Params, Response
+from jsnn.core import numerics
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import Seed
 from jsnn.learners.optimiser import Optimiser
+from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params, Response
+from jsnn.networks.unroll import Dynamics, evolve
 from jsnn.neurons import IF, LIF
-from jsnn.pytree import node, static
-from jsnn.ranges import Seed
 
 
 @node
@@ -41,8 +41,8 @@ class EProp:
     synapses B straight to the output, in the place of its way through the layers between.
 
     A synapse would run the sums over s forwards, from step to step. Here they are exchanged: what is added up over
-    synapses forwards is added up over neurons backwards (`jsnn.evolution.evolve` has that loop), and the update is one
-    product over time and batch. The numbers are the same.
+    synapses forwards is added up over neurons backwards (`jsnn.networks.unroll.evolve` has that loop), and the update
+    is one product over time and batch. The numbers are the same.
     """
 
     feedback: Literal["random", "symmetric"] = static(default="random")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.pytree import node
+from jsnn.core.pytree import node
 
 
 @node
@@ -86,6 +86,6 @@ def first_pass(key: Array, images: Array, n_prototypes: int, batch_size: int = 2
 
 
 def responses(prototypes: Array, images: Array, block: int = 2048) -> Array:
-    """One spike, in the words of `jsnn.readout`, of the nearest prototype: counts float32[n, n_prototypes]."""
+    """One spike, in the words of `jsnn.readouts`, of the nearest prototype: counts float32[n, n_prototypes]."""
     nearest = jax.lax.map(lambda x: jnp.argmin(squared_distances(x[None], prototypes)[0]), images, batch_size=block)
     return jax.nn.one_hot(nearest, prototypes.shape[0])

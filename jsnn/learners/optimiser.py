@@ -4,8 +4,8 @@ from typing import Literal, cast
 
 import optax
 
-from jsnn.pytree import node, static
-from jsnn.ranges import NonNegative, Positive, Probability
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import NonNegative, Positive, Probability
 
 
 @node

@@ -1,11 +1,11 @@
 """Neurons: one model a file; the registry below is what configs, contract tests and documentation read."""
 
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.protocols import Neuron
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons.euler_lif import EulerLIF
 from jsnn.neurons.integrate_and_fire import IF
 from jsnn.neurons.lif import LIF
 from jsnn.neurons.srm0 import SRM0
-from jsnn.types import Neuron
 
 NEURONS: dict[str, Neuron] = {
     "if": IF(),

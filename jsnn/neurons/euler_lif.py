@@ -5,11 +5,11 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.pytree import node
+from jsnn.core.ranges import Finite, NonNegative, Positive, Real
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
 from jsnn.neurons.membrane import Membrane
-from jsnn.pytree import node
-from jsnn.ranges import Finite, NonNegative, Positive, Real
 
 
 @node
@@ -50,8 +50,8 @@ class EulerLIF:
     def integrate(
         self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
     ) -> tuple[Membrane, Array]:
-        """One step; see `jsnn.types.Neuron`. The time after which the step ends counts: a neuron whose refractory
-        period ends with it moves.
+        """One step; see `jsnn.core.protocols.Neuron`. The time after which the step ends counts: a neuron whose
+        refractory period ends with it moves.
         """
         del noise
         after = membrane.after(state, state.v, dt)
@@ -66,5 +66,5 @@ class EulerLIF:
         return membrane.reset(state, spikes, self.v_reset, self.refractory)
 
     def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
-        """Bound of the potential; see `jsnn.types.Settling`."""
+        """Bound of the potential; see `jsnn.core.protocols.Settling`."""
         return jnp.maximum(state.v, self.v_rest) + dt / self.tau_m * charge

@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import Finite, NonNegative, Real
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
 from jsnn.neurons.membrane import Membrane, Reset
-from jsnn.pytree import node, static
-from jsnn.ranges import Finite, NonNegative, Real
 
 
 @node
@@ -38,7 +38,7 @@ class IF:
     def integrate(
         self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
     ) -> tuple[Membrane, Array]:
-        """One step; see `jsnn.types.Neuron`."""
+        """One step; see `jsnn.core.protocols.Neuron`."""
         del noise
         v = jnp.maximum(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return membrane.after(state, v, dt), v - (self.v_threshold + theta)
@@ -49,7 +49,7 @@ class IF:
         return membrane.reset(state, spikes, v, self.refractory)
 
     def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
-        """Bound of the excess; see `jsnn.types.Coasting`."""
+        """Bound of the excess; see `jsnn.core.protocols.Coasting`."""
         del n_steps
         return membrane.ceiling(state, state.v, self.v_floor, total, dt) - self.v_threshold
 
@@ -59,5 +59,5 @@ class IF:
         return jnp.ones(n_steps)
 
     def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
-        """Steps without a spike; see `jsnn.types.Coasting`."""
+        """Steps without a spike; see `jsnn.core.protocols.Coasting`."""
         return membrane.after(state, state.v + push, dt, n_steps)

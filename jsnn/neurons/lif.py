@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import Finite, NonNegative, Positive, Real
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
 from jsnn.neurons.membrane import Membrane, Reset
-from jsnn.pytree import node, static
-from jsnn.ranges import Finite, NonNegative, Positive, Real
 
 
 @node
@@ -43,7 +43,7 @@ class LIF:
     def integrate(
         self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
     ) -> tuple[Membrane, Array]:
-        """One step; see `jsnn.types.Neuron`."""
+        """One step; see `jsnn.core.protocols.Neuron`."""
         del noise
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
         v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
@@ -55,7 +55,7 @@ class LIF:
         return membrane.reset(state, spikes, v, self.refractory)
 
     def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
-        """Bound of the excess; see `jsnn.types.Coasting`."""
+        """Bound of the excess; see `jsnn.core.protocols.Coasting`."""
         left_alone = self.coast(state, jnp.zeros(()), n_steps, dt).v
         return membrane.ceiling(state, left_alone, self.v_floor, total, dt) - self.v_threshold
 
@@ -64,11 +64,11 @@ class LIF:
         return jnp.exp(-dt / self.tau_m * jnp.arange(n_steps - 1, -1, -1))
 
     def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
-        """Steps without a spike; see `jsnn.types.Coasting`."""
+        """Steps without a spike; see `jsnn.core.protocols.Coasting`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + push
         return membrane.after(state, v, dt, n_steps)
 
     def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
-        """Bound of the potential; see `jsnn.types.Settling`."""
+        """Bound of the potential; see `jsnn.core.protocols.Settling`."""
         del dt
         return jnp.maximum(jnp.maximum(state.v, self.v_rest), self.v_floor) + charge

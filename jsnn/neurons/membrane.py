@@ -6,8 +6,8 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn import surrogate
-from jsnn.pytree import node
+from jsnn import surrogates
+from jsnn.core.pytree import node
 
 Reset = Literal["hard", "soft"]  # a spike puts the potential to v_reset, or takes v_threshold - v_reset from it
 
@@ -62,4 +62,4 @@ def reset(state: Membrane, spikes: Array, v: Array | float, refractory: Array | 
     left = state.refractory
     if left is not None and refractory is not None:
         left = jnp.where(spikes > 0, refractory, left)
-    return dataclasses.replace(state, v=surrogate.where(spikes, v, state.v), refractory=left)
+    return dataclasses.replace(state, v=surrogates.where(spikes, v, state.v), refractory=left)

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.adaptation import AdaptiveThreshold
+from jsnn.core.pytree import node, static
+from jsnn.core.ranges import Finite, NonNegative, Positive, Real
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
 from jsnn.neurons.membrane import Membrane
-from jsnn.pytree import node, static
-from jsnn.ranges import Finite, NonNegative, Positive, Real
 
 
 @node
@@ -50,7 +50,7 @@ class SRM0:
     def integrate(
         self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: Array
     ) -> tuple[Membrane, Array]:
-        """One step; see `jsnn.types.Neuron`."""
+        """One step; see `jsnn.core.protocols.Neuron`."""
         v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-dt / self.tau_m)
         v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, self.epsilon_0 * current), self.v_floor)
         excess = v - (self.v_threshold + theta) - self.delta * jnp.log(noise / (self.rho_0 * dt))

@@ -9,11 +9,11 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from jsnn.core.errors import InputError
+from jsnn.core.text import LABEL, plain
 from jsnn.data import SPLITS
-from jsnn.errors import InputError
 from jsnn.plots.studies import label, word
 from jsnn.plots.style import COLOURS, FAINT, STYLE, colour, look, titled
-from jsnn.text import LABEL, plain
 
 Record = Mapping[str, Any]
 MARKERS = "osD^vP"

@@ -12,9 +12,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from jsnn.errors import InputError
+from jsnn.core.errors import InputError
+from jsnn.core.text import name as shown
 from jsnn.plots.style import ACCENT, COLOURS, DASHES, HEAT, INK, MUTED, STYLE, colour_bar, heat, titled
-from jsnn.text import name as shown
 
 
 @mpl.rc_context(STYLE)

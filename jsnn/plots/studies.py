@@ -19,24 +19,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from jsnn import results, statistics
-from jsnn.errors import InputError
-from jsnn.plots.style import (
-    ACCENT,
-    CHANCE,
-    FAINT,
-    INK,
-    MUTED,
-    STYLE,
-    colour,
-    colour_bar,
-    dash,
-    heat,
-    look,
-    titled,
-)
-from jsnn.text import LABEL, plain
-from jsnn.text import name as shown
+from jsnn.analysis import statistics
+from jsnn.core.errors import InputError
+from jsnn.core.text import LABEL, plain
+from jsnn.core.text import name as shown
+from jsnn.plots.style import ACCENT, CHANCE, FAINT, INK, MUTED, STYLE, colour, colour_bar, dash, heat, look, titled
+from jsnn.runs import results
 
 Record = Mapping[str, Any]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
@@ -211,8 +199,8 @@ def _line(spiking: Sequence[Record], record: Record, paths: Sequence[str]) -> st
 
 @mpl.rc_context(STYLE)
 def tuning(records: Sequence[Record]) -> Figure:
-    """What tuning gives each cell, from the history of a search (`jsnn.search`): held-out accuracy (%) of the config's
-    own numbers and of the best candidate, in the last rung.
+    """What tuning gives each cell, from the history of a search (`jsnn.runs.search`): held-out accuracy (%) of the
+    config's own numbers and of the best candidate, in the last rung.
     """
     cells = results.tuned(records)
     if not cells:

@@ -1,5 +1,6 @@
 """Rules: one model a file; the registry below is what configs, contract tests and documentation read."""
 
+from jsnn.core.protocols import Rule
 from jsnn.rules.exponential import Exponential
 from jsnn.rules.hebbian import Hebbian
 from jsnn.rules.power_law import PowerLaw
@@ -7,7 +8,6 @@ from jsnn.rules.pre_and_post import PreAndPost
 from jsnn.rules.stdp import STDP
 from jsnn.rules.triplet import Triplet
 from jsnn.rules.weight_dependent_stdp import WeightDependentSTDP
-from jsnn.types import Rule
 
 RULES: dict[str, Rule] = {
     "stdp": STDP(),

@@ -3,9 +3,9 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.ranges import Finite, NonNegative, Positive, Real
-from jsnn.trace import Trace
+from jsnn.core.pytree import node
+from jsnn.core.ranges import Finite, NonNegative, Positive, Real
+from jsnn.core.trace import Trace
 
 
 @node

@@ -2,9 +2,9 @@
 
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.ranges import NonNegative, Real
-from jsnn.trace import Trace
+from jsnn.core.pytree import node
+from jsnn.core.ranges import NonNegative, Real
+from jsnn.core.trace import Trace
 
 
 @node

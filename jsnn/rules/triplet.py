@@ -2,9 +2,9 @@
 
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.ranges import NonNegative, Real
-from jsnn.trace import Trace
+from jsnn.core.pytree import node
+from jsnn.core.ranges import NonNegative, Real
+from jsnn.core.trace import Trace
 
 
 @node
@@ -33,5 +33,5 @@ class Triplet:
         return -self.eta_pre * post
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike of size 1 (see `jsnn.types.Rule.slow_trace`)."""
+        """dw at a postsynaptic spike of size 1 (see `jsnn.core.protocols.Rule.slow_trace`)."""
         return self.eta_post * pre

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Learned, Network
-from jsnn.types import Reduction
+from jsnn.core.protocols import Reduction
+from jsnn.networks.competitive import Learned, Network
 
 
 def combine(reduction: Reduction, total: Array, change: Array) -> Array:

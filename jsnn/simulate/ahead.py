@@ -20,15 +20,15 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Learned, Network
-from jsnn.pytree import node
+from jsnn.core.protocols import Settling, State
+from jsnn.core.pytree import node
+from jsnn.networks.competitive import Learned, Network
 from jsnn.simulate import Online, plasticity
 from jsnn.simulate.arrivals import CHUNK, drives_of, events_of, traces_at, traces_of
 from jsnn.simulate.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
 from jsnn.simulate.dense import Dense
 from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
-from jsnn.types import Settling, State
 
 PIECE = 50  # steps, at most, after which it is looked whether anything can happen any more
 

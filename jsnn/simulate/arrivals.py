@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Learned, Network
-from jsnn.pytree import node
-from jsnn.types import Rule
+from jsnn.core.protocols import Rule
+from jsnn.core.pytree import node
+from jsnn.networks.competitive import Learned, Network
 
 CHUNK = 256  # input spikes that are added up at once
 WORD = 32  # bits

@@ -23,16 +23,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Learned, Network
+from jsnn.core.protocols import Reduction
+from jsnn.networks.competitive import Learned, Network
 from jsnn.simulate import Online, combine
-from jsnn.types import Reduction
 
 
 def alone(network: Network) -> Network:
     """The network without what happens between presentations: normalisation, scaling, theta's decay over them."""
     neuron, adaptation = network.neuron, network.neuron.adaptation
     if adaptation is not None and adaptation.clock == "presentation":
-        adaptation = dataclasses.replace(adaptation, tau_theta=jnp.inf)
+        adaptation = dataclasses.replace(adaptation, tau_theta=jnp.inf)  # pyright: ignore[reportArgumentType]
         neuron = dataclasses.replace(neuron, adaptation=adaptation)  # pyright: ignore[reportArgumentType]
     return dataclasses.replace(network, neuron=neuron, norm=None, scaling=None)
 

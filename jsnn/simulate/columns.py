@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsnn.network import Learned, Network
+from jsnn.core.protocols import Rule
+from jsnn.networks.competitive import Learned, Network
 from jsnn.simulate import plasticity
-from jsnn.types import Rule
 
 SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
 

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Fast, Learned, Network
-from jsnn.pytree import node
+from jsnn.core.pytree import node
+from jsnn.networks.competitive import Fast, Learned, Network
 from jsnn.simulate import Online, plasticity
 
 

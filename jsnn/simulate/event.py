@@ -26,9 +26,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.competition import winners
-from jsnn.network import Chance, Learned, Network
-from jsnn.pytree import node
+from jsnn.core.protocols import Coasting, State
+from jsnn.core.pytree import node
+from jsnn.networks.competitive import Chance, Learned, Network
+from jsnn.networks.winner_take_all import winners
 from jsnn.simulate import Online, combine, dense, plasticity
 from jsnn.simulate.arrivals import product
 from jsnn.simulate.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
@@ -37,7 +38,6 @@ from jsnn.simulate.frozen import frozen
 from jsnn.simulate.plasticity import PostTraces
 from jsnn.simulate.sparse import Sparse
 from jsnn.synapses import Delta
-from jsnn.types import Coasting, State
 
 
 @node

@@ -5,9 +5,9 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Network
-from jsnn.pytree import node
-from jsnn.trace import Trace
+from jsnn.core.pytree import node
+from jsnn.core.trace import Trace
+from jsnn.networks.competitive import Network
 
 
 @node

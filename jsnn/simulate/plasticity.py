@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.pytree import node
-from jsnn.types import Reduction, Rule
+from jsnn.core.protocols import Reduction, Rule
+from jsnn.core.pytree import node
 
 
 @node

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.network import Learned, Network
+from jsnn.networks.competitive import Learned, Network
 from jsnn.simulate import Online, plasticity
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.pytree import node
+from jsnn.core.pytree import node
 
 
 @node

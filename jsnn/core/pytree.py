@@ -1,0 +1,52 @@
+"""Configuration and state as frozen dataclasses that JAX understands.
+
+A `node` is a frozen, keyword-only dataclass registered as a pytree. Its plain fields are leaves: numbers that can be
+traced, swept, vmapped and checkpointed. Its `static` fields and its class are the tree's structure: changing one of
+them chooses another program, so `jit` compiles again for it, and for nothing else.
+"""
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+
+T = TypeVar("T")
+
+
+def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
+    """A field that is part of the program, not a number in it (a size, a mode)."""
+    return dataclasses.field(default=default, metadata={"static": True}, **kwargs)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(static, dataclasses.field))
+def node(cls: type[T]) -> type[T]:
+    """Class decorator: a frozen keyword-only dataclass that is a pytree with named leaves.
+
+    The class is part of the structure. (`jax.tree_util.register_dataclass` leaves it out of the comparison, in jaxlib
+    0.10.1: two classes with the same fields then share a compiled program, now and then.)
+
+    `__init__` runs whenever a tree is rebuilt, with tracers or placeholders in the fields, so a
+    node never validates itself: `jsnn.runs.config` does that once, where a user's numbers enter.
+    """
+    made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    modes = tuple(f.name for f in dataclasses.fields(made) if f.metadata.get("static"))
+    numbers = tuple(f.name for f in dataclasses.fields(made) if f.name not in modes)
+    keys = tuple(jax.tree_util.GetAttrKey(name) for name in numbers)
+
+    def flatten(x):
+        return [getattr(x, name) for name in numbers], (made, *(getattr(x, name) for name in modes))
+
+    def flatten_with_keys(x):
+        children, structure = flatten(x)
+        return list(zip(keys, children, strict=True)), structure
+
+    def unflatten(structure, children):
+        return made(**dict(zip(numbers, children, strict=True)), **dict(zip(modes, structure[1:], strict=True)))
+
+    jax.tree_util.register_pytree_with_keys(made, flatten_with_keys, unflatten, flatten)
+    return made
+
+
+def static_fields(tree: Any) -> set[str]:
+    """Names of the static fields of one node (not of its children)."""
+    return {f.name for f in dataclasses.fields(tree) if f.metadata.get("static")}
