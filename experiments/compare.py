@@ -61,7 +61,7 @@ def shown(trial: Any, purpose: int, images: Any) -> Any:
     import jax
     import numpy as np
 
-    from jsnn.simulate import stimulus
+    from jsnn.engines import stimulus
 
     index = np.arange(len(images), dtype=np.int32)[:, None]
     encode, n_active = jax.jit(stimulus.encode, static_argnums=(1, 5)), stimulus.most_active(images)
@@ -73,8 +73,8 @@ def inputs_of(n: int, images: Any) -> Any:
     import jax.numpy as jnp
     import numpy as np
 
-    from jsnn.simulate import dense
-    from jsnn.simulate.stimulus import TEST
+    from jsnn.engines import dense
+    from jsnn.engines.stimulus import TEST
 
     trial = published(n, "triplet")
     rasters, _ = shown(trial, TEST, images)
@@ -86,9 +86,9 @@ def trained(n: int, images: Any) -> Any:
     """The layer after these training images."""
     import jax
 
+    from jsnn.engines.stimulus import TRAIN
     from jsnn.learners.plasticity import plans
     from jsnn.learners.plasticity import trial as trials
-    from jsnn.simulate.stimulus import TRAIN
 
     trial = published(n, "power_law")
     rasters, index = shown(trial, TRAIN, images)
@@ -108,7 +108,7 @@ def ours(case: dict[str, Any], learned: Any, spikes: Any) -> dict[str, Any]:
     import numpy as np
 
     from jsnn.core import numerics
-    from jsnn.simulate import dense
+    from jsnn.engines import dense
 
     rule = {k: v for k, v in case.items() if k in ("eta_pre", "eta_post", "x_tar", "mu")}
     trial = published(learned.theta.size, case["rule"], **rule)

@@ -44,7 +44,7 @@ def diagnoses(records: list[dict[str, Any]], trained: Any, dataset: Any, n: int)
 
     from jsnn import runs
     from jsnn.analysis import diagnosis
-    from jsnn.simulate import dense, stimulus
+    from jsnn.engines import dense, stimulus
 
     images, n_active = jnp.asarray(dataset.test_images[:n]), stimulus.most_active(dataset.test_images[:n])
     index = jnp.arange(len(images))[:, None]

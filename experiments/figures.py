@@ -109,8 +109,8 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
     import numpy as np
 
     from jsnn import plots
-    from jsnn.simulate import dense
-    from jsnn.simulate import stimulus as trials
+    from jsnn.engines import dense
+    from jsnn.engines import stimulus as trials
 
     images = jnp.asarray(dataset.test_images[:1])
     inputs, network = trial.inputs, trial.network

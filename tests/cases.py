@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsnn.core.trace import Trace
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.rules import RULES
 
 N_INPUT, N, T = 30, 8, 60
@@ -66,7 +66,7 @@ def random_case(choice, seed):
         "post_trace": Trace(tau=between(5, 30), **trace),
     }
     rule = with_numbers(RULES[choice["rule"]], **rule_numbers)
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=N_INPUT,
         n_neurons=N,
         neuron=with_numbers(choice["neuron"](), **numbers),

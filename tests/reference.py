@@ -1,7 +1,7 @@
 """The networks in plain Python and NumPy (float64), one neuron and one synapse at a time: slow, and meant to be read.
 
 Written from equations, with whole spike histories where the engines carry state, so that it shares no idea of how to
-compute anything with `jsnn.simulate`. Nodes of jsnn serve as records of parameters only.
+compute anything with `jsnn.engines`. Nodes of jsnn serve as records of parameters only.
 
     (1)  tau_m dv/dt = -(v - v_rest) between inputs, v jumps by the weight at an input     Gerstner & Kistler 2002, §4.1
     (2)  a spike where v >= v_threshold + theta; then v = v_reset, input lost for `refractory` ms             ibid.
@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jsnn.inhibition import InhibitoryLayer
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import IF, LIF
 from jsnn.rules import STDP, Exponential, Hebbian, PowerLaw, PreAndPost, Triplet, WeightDependentSTDP
 
@@ -124,7 +124,7 @@ def normalise(weights: np.ndarray, norm: float | None, order: int = 1) -> np.nda
 
 
 def present(
-    network: Network,
+    network: CompetitiveNetwork,
     weights: np.ndarray,
     theta: np.ndarray,
     raster: np.ndarray,

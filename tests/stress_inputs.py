@@ -33,13 +33,13 @@ from jsnn.core.errors import InputError
 from jsnn.data import idx, nmnist
 from jsnn.grid import groups
 from jsnn.learners.updates import GradientTrial
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward
 from jsnn.runs import config
 
 SECONDS, SECONDS_OF_A_RUN, BYTES = 60, 600, 6 * 2**30
 FIELDS = [field.name for field in dataclasses.fields(config.RunConfig)]
-NETWORK = [field.name for kind in (Network, Feedforward) for field in dataclasses.fields(kind)]
+NETWORK = [field.name for kind in (CompetitiveNetwork, Feedforward) for field in dataclasses.fields(kind)]
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.toml"))
 WORDS = [
     *("-1 0 1 2 3 7 784 2312 0.0 -0.0 1e-300 1e30 1e400 nan inf -inf".split()),

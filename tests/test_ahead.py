@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from cases import N_INPUT, N, T, assert_same, in_float64, label, pairwise, random_case
 
+from jsnn.engines import dense
+from jsnn.engines.ahead import Ahead
 from jsnn.inhibition import INHIBITIONS
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
-from jsnn.simulate import dense
-from jsnn.simulate.ahead import Ahead
 from jsnn.synapses import Conductance, Delta
 
 FACTORS = {

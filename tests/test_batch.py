@@ -13,17 +13,17 @@ import pytest
 from cases import N_INPUT, T, assert_same, in_float64, label, pairwise, random_case
 
 from jsnn.core.protocols import Reduction
+from jsnn.engines import dense, event
+from jsnn.engines.batch import Batch, alone
+from jsnn.engines.dense import Dense
+from jsnn.engines.event import Event
+from jsnn.engines.frozen import frozen
+from jsnn.engines.sparse import Sparse
 from jsnn.inhibition import DirectInhibition, InhibitoryLayer
 from jsnn.networks.competitive import Learned
 from jsnn.networks.winner_take_all import TieBreak
 from jsnn.neurons import IF, LIF, SRM0
 from jsnn.rules import RULES
-from jsnn.simulate import dense, event
-from jsnn.simulate.batch import Batch, alone
-from jsnn.simulate.dense import Dense
-from jsnn.simulate.event import Event
-from jsnn.simulate.frozen import frozen
-from jsnn.simulate.sparse import Sparse
 
 FACTORS = {
     "neuron": (LIF, IF, SRM0),

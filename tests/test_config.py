@@ -14,17 +14,17 @@ from jsnn.core.errors import InputError
 from jsnn.core.trace import Trace
 from jsnn.data import DATASETS, RECORDINGS
 from jsnn.encoders import ENCODERS, BindsnetPoisson, Poisson
+from jsnn.engines.stimulus import Inputs
 from jsnn.grid import groups
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.learners.ann import ANN
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import IF, LIF, NEURONS, SRM0
 from jsnn.rules import RULES, STDP, Hebbian, WeightDependentSTDP
 from jsnn.runs import config
 from jsnn.runs.config import DataConfig, RunConfig
-from jsnn.simulate.stimulus import Inputs
 
 
 class Quiet:
@@ -82,7 +82,7 @@ def test_seed_study():
     }
     assert cells["poisson", "adaptive_lif", "stdp"] == Trial(
         inputs=Inputs(encoder=BindsnetPoisson(intensity=128.0), n_steps=100, batch_size=64),
-        network=Network(
+        network=CompetitiveNetwork(
             neuron=LIF(adaptation=AdaptiveThreshold(theta_plus=0.05, tau_theta=1e7, clock="step")),
             rule=STDP(),
             tie_break="random",
@@ -90,7 +90,7 @@ def test_seed_study():
             **shared,
         ),
     )
-    assert cells["rank_order", "srm0", "hebbian"].network == Network(
+    assert cells["rank_order", "srm0", "hebbian"].network == CompetitiveNetwork(
         neuron=SRM0(fires_in_refractory=True), rule=Hebbian(), tie_break="none", **shared
     )
     # 3 lanes (encoders) of 12 programs
@@ -108,7 +108,7 @@ def test_nothing_said_is_all_default():
     assert (entry.encoder, entry.neuron, entry.rule, entry.overrides) == ("poisson", "adaptive_lif", "stdp", {})
     assert entry.trial == Trial(
         inputs=Inputs(encoder=ENCODERS["poisson"]),
-        network=Network(neuron=NEURONS["adaptive_lif"], rule=RULES["stdp"]),
+        network=CompetitiveNetwork(neuron=NEURONS["adaptive_lif"], rule=RULES["stdp"]),
     )
 
 

@@ -16,10 +16,10 @@ import pytest
 from jsnn.core.protocols import Settling
 from jsnn.core.pytree import static_fields
 from jsnn.encoders import ENCODERS
+from jsnn.engines import plasticity
 from jsnn.inhibition import INHIBITIONS
 from jsnn.neurons import NEURONS, EulerLIF
 from jsnn.rules import RULES
-from jsnn.simulate import plasticity
 from jsnn.synapses import SYNAPSES
 
 REGISTRIES = {

@@ -11,13 +11,13 @@ import reference
 from cases import N_INPUT, N, T, label, pairwise, random_case
 
 from jsnn.core.protocols import Reduction
+from jsnn.engines import dense
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.networks.winner_take_all import TieBreak
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import RULES, STDP
-from jsnn.simulate import dense
 
 REDUCTIONS, TIE_BREAKS = get_args(Reduction), get_args(TieBreak)
 present, respond = jax.jit(dense.present), jax.jit(dense.respond)
@@ -110,7 +110,7 @@ def small(**changes):
         "inhibition": DirectInhibition(strength=8.0),
         "norm": None,
     }
-    network = Network(**numbers | changes)
+    network = CompetitiveNetwork(**numbers | changes)
     rng = np.random.default_rng(5)
     weights = jnp.asarray(rng.integers(0, 256, (N_INPUT, N)) / 256, jnp.float32)
     return network, Learned(weights=weights, theta=jnp.asarray(rng.integers(0, 4, N) / 4, jnp.float32))

@@ -8,7 +8,7 @@ import numpy as np
 
 from jsnn.analysis.diagnosis import diagnose, similarity
 from jsnn.inhibition import DirectInhibition
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
 
@@ -24,7 +24,7 @@ def test_similarity_is_the_mean_cosine_of_all_pairs():
 
 def test_diagnosis_of_known_activity():
     """Two inputs, three neurons: the first two see input 0, the last one is never driven. One image is dark."""
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=2, n_neurons=3, neuron=LIF(refractory=0.0), rule=STDP(), inhibition=DirectInhibition(strength=0.0),
         tie_break="none", norm=None, gain=2.0,
     )  # fmt: skip

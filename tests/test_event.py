@@ -17,14 +17,14 @@ from cases import N_INPUT, N, T, assert_same, in_float64, label, pairwise, rando
 from hypothesis import strategies as st
 
 from jsnn.core.pytree import node
+from jsnn.engines import dense
+from jsnn.engines.event import Event, refusal
+from jsnn.engines.sparse import Sparse
 from jsnn.inhibition import DirectInhibition, InhibitoryLayer
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.winner_take_all import TieBreak
 from jsnn.neurons import IF, LIF, SRM0
 from jsnn.rules import RULES, STDP
-from jsnn.simulate import dense
-from jsnn.simulate.event import Event, refusal
-from jsnn.simulate.sparse import Sparse
 
 FACTORS = {
     "neuron": (LIF, IF, SRM0),
@@ -165,7 +165,7 @@ def test_length_of_pieces():
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("inhibition", [DirectInhibition(), InhibitoryLayer()], ids=["direct", "layer"])
 def test_all_rules_and_networks_are_served(rule, inhibition):
-    assert refusal(Network(neuron=LIF(), rule=rule, inhibition=inhibition)) is None
+    assert refusal(CompetitiveNetwork(neuron=LIF(), rule=rule, inhibition=inhibition)) is None
 
 
 def test_what_is_not_local_in_time_is_refused():
@@ -176,8 +176,8 @@ def test_what_is_not_local_in_time_is_refused():
         def on_pre(self, w, pre, post):
             return -0.01 * w
 
-    assert "Decay moves weights at a presynaptic spike" in refusal(Network(neuron=LIF(), rule=Decay()))
+    assert "Decay moves weights at a presynaptic spike" in refusal(CompetitiveNetwork(neuron=LIF(), rule=Decay()))
     restless = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0))
     assert "InhibitoryLayer inhibits although no neuron has fired" in refusal(
-        Network(neuron=LIF(), rule=STDP(), inhibition=restless)
+        CompetitiveNetwork(neuron=LIF(), rule=STDP(), inhibition=restless)
     )

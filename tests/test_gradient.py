@@ -22,6 +22,7 @@ from jsnn.core.errors import InputError
 from jsnn.data import events
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import GIVEN, Direct
+from jsnn.engines.stimulus import Inputs
 from jsnn.grid import groups
 from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
 from jsnn.learners.losses import LOSSES
@@ -31,7 +32,6 @@ from jsnn.networks.unroll import Dynamics, evolve
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.runs import config
 from jsnn.runs.lanes import gradient as lane
-from jsnn.simulate.stimulus import Inputs
 from jsnn.surrogates import Triangular
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"

@@ -14,12 +14,12 @@ import pytest
 
 from jsnn import data
 from jsnn.core.errors import InputError
+from jsnn.engines import event
 from jsnn.grid import groups, host, layout
 from jsnn.grid.groups import Schedule, Way
 from jsnn.grid.layout import Layout
 from jsnn.learners.plasticity import autotune, plans
 from jsnn.runs import config
-from jsnn.simulate import event
 
 ROOT = Path(__file__).parent.parent
 STUDY = """

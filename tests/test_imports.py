@@ -15,7 +15,7 @@ LAYERS = (
     MODELS,
     ("inhibition",),
     ("networks",),
-    ("simulate",),
+    ("engines",),
     ("grid",),
     ("learners",),
     ("runs",),
@@ -78,7 +78,7 @@ def names(node):
 
 
 def test_there_is_something_to_look_at():
-    assert {"jsnn.core.pytree", "jsnn.neurons.lif", "jsnn.simulate.dense"} <= set(SOURCES)
+    assert {"jsnn.core.pytree", "jsnn.neurons.lif", "jsnn.engines.dense"} <= set(SOURCES)
     assert "jsnn.core.pytree" in imports("jsnn.neurons.lif")
 
 

@@ -12,13 +12,13 @@ import pytest
 import scipy.stats
 from hypothesis import given
 
+from jsnn.engines import dense
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.networks.winner_take_all import TieBreak, winners
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import STDP
-from jsnn.simulate import dense
 
 K, P = 4.5, 1e-4
 present, respond = jax.jit(dense.present), jax.jit(dense.respond)
@@ -256,7 +256,7 @@ def test_srm0_excess_orders_the_certain_before_the_unlikely():
 
 def firing_network(adaptation):
     """One neuron that fires in every step but the first, whatever its threshold: theta in closed form."""
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=1,
         n_neurons=1,
         neuron=IF(refractory=0.0, adaptation=adaptation),
@@ -364,7 +364,7 @@ def test_random_tie_break_is_uniform_and_independent():
 
 def test_random_tie_break_differs_from_step_to_step():
     """Each step has a chance of its own: the same three neurons cross in every step, and each wins its third."""
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=1,
         n_neurons=3,
         neuron=IF(refractory=0.0),
@@ -383,7 +383,7 @@ def test_random_tie_break_differs_from_step_to_step():
 @pytest.mark.parametrize("ghosts", [False, True])
 def test_losers_are_ghosts_or_unharmed(ghosts):
     """With ghosts the losers' potential is reset and their theta raised; without, they keep both and fire next."""
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=1,
         n_neurons=3,
         neuron=IF(v_reset=-60.0, refractory=0.0, adaptation=AdaptiveThreshold(theta_plus=0.5, tau_theta=1e9)),
@@ -428,7 +428,7 @@ def test_inhibition_is_the_matrix_product(spikes, strength):
 @pytest.mark.parametrize(("name", "delay"), [("direct", 1), ("inhibitory_layer", 2)])
 def test_inhibition_arrives_in_time(name, delay):
     """Neuron 0 fires in step 1: the others, and not itself, are inhibited once, one or two steps later."""
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=1,
         n_neurons=3,
         neuron=IF(v_reset=-65.0, refractory=0.0),

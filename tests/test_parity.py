@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jsnn.engines import dense
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import DirectInhibition
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.neurons import IF, LIF
 from jsnn.rules import RULES
-from jsnn.simulate import dense
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(p.stem for p in GOLDEN.glob("*__*.npz"))
@@ -40,7 +40,7 @@ def test_same_spikes_weights_and_thresholds(case):
     golden, inputs = np.load(GOLDEN / f"{case}.npz"), np.load(GOLDEN / f"inputs_{batch}.npz")
     n_input, n = int(inputs["n_in"]), int(golden["n"])
     rasters, spikes = bits(inputs, "raster", n_input), bits(golden, "spikes", n)
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=n_input,
         n_neurons=n,
         neuron=NEURONS[neuron],

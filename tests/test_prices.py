@@ -10,7 +10,7 @@ import pytest
 
 from jsnn.inhibition import INHIBITIONS
 from jsnn.learners import BPTT, EProp, cost
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, Projection, ReLU, arrivals, fan_out
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
@@ -110,7 +110,7 @@ def test_learning_by_gradients():
 
 
 def test_plasticity_by_hand():
-    network = Network(n_input=10, n_neurons=4, neuron=NEURONS["lif"], rule=RULES["stdp"])
+    network = CompetitiveNetwork(n_input=10, n_neurons=4, neuron=NEURONS["lif"], rule=RULES["stdp"])
     assert cost.answering_of_plastic(network, 20.0, 3.0, 50) == cost.Price(accumulates=89.0, updates=200.0)
     assert cost.learning_of_plastic(network, 20.0, 3.0).macs == 20 * 4 + 3 * 10 + 40
     late = dataclasses.replace(network, rule=RULES["power_law"], norm=None)

@@ -18,23 +18,23 @@ from cases import assert_same, with_numbers
 
 from jsnn.core.trace import Trace
 from jsnn.encoders import Poisson
+from jsnn.engines import ahead, event, sparse
+from jsnn.engines.ahead import Ahead
+from jsnn.engines.batch import Batch
+from jsnn.engines.dense import Dense
+from jsnn.engines.event import Event
+from jsnn.engines.frozen import frozen
+from jsnn.engines.sparse import Sparse
+from jsnn.engines.stimulus import Inputs
 from jsnn.grid import groups
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.learners.plasticity import plans
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Answer, Learned, Network
+from jsnn.networks.competitive import Answer, CompetitiveNetwork, Learned
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import RULES
-from jsnn.simulate import ahead, event, sparse
-from jsnn.simulate.ahead import Ahead
-from jsnn.simulate.batch import Batch
-from jsnn.simulate.dense import Dense
-from jsnn.simulate.event import Event
-from jsnn.simulate.frozen import frozen
-from jsnn.simulate.sparse import Sparse
-from jsnn.simulate.stimulus import Inputs
 from jsnn.synapses import Conductance, Delta
 
 N_INPUT, N, T, PRESENTATIONS = 12, 5, 12, 2
@@ -108,7 +108,7 @@ def draw(seed):
     pulse = float(neuron.tau_m) if isinstance(neuron, EulerLIF) and not conducts else 1.0  # it lasts one step
     batch = int(rng.choice([1, 1, 3]))
     tie_break = str(rng.choice(["none", "first", "random", "furthest"]))
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=N_INPUT,
         n_neurons=N,
         neuron=neuron,
@@ -230,7 +230,7 @@ def test_structures_by_some_engine(first):
 @pytest.mark.parametrize("engine", [Event(capacity=N), Ahead(capacity=N), Sparse(), Batch(Event(capacity=N))], ids=str)
 def test_a_spike_of_the_first_step_finds_weights_outside_their_bounds(engine):
     """The rule sees them as the normalisation left them: at inputs that fire, and at those that are silent."""
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=N_INPUT,
         n_neurons=N,
         neuron=LIF(v_rest=-52.3, refractory=2.0),  # over the lower thresholds, without any input
@@ -263,7 +263,7 @@ def test_a_spike_of_the_first_step_finds_weights_outside_their_bounds(engine):
 def test_an_inhibitory_layer_that_is_never_silent_is_refused():
     """Engines take one silent neuron for all: where it is inhibited, they would count too few."""
     restless = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0, v_reset=-45.0))
-    network = Network(neuron=LIF(), rule=RULES["stdp"], inhibition=restless)
+    network = CompetitiveNetwork(neuron=LIF(), rule=RULES["stdp"], inhibition=restless)
     for engine in (event, ahead):
         assert "inhibits although no neuron has fired" in engine.refusal(network)
     quiet = dataclasses.replace(network, inhibition=InhibitoryLayer())

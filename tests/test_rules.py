@@ -15,12 +15,12 @@ from hypothesis import given
 
 from jsnn.core.protocols import Reduction
 from jsnn.core.trace import Trace
+from jsnn.engines import dense
+from jsnn.engines.plasticity import change
 from jsnn.inhibition import DirectInhibition
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.neurons import IF
 from jsnn.rules import RULES, STDP, Exponential, Hebbian, PowerLaw, PreAndPost, Triplet, WeightDependentSTDP
-from jsnn.simulate import dense
-from jsnn.simulate.plasticity import change
 
 present = jax.jit(dense.present)
 changed = jax.jit(change, static_argnames="reduction")
@@ -38,7 +38,7 @@ every_reduction = pytest.mark.parametrize("reduction", REDUCTIONS)
 def weight_after_a_pair(rule, lag, w=0.0, dt=1.0):
     """Through the engine: input 0 makes the neuron fire once, input 1 spikes `lag` steps before it (after: lag < 0)."""
     driver = min(100.0, rule.w_max)
-    network = Network(
+    network = CompetitiveNetwork(
         n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None, inhibition=DirectInhibition(), gain=12.0 / driver
     )
     learned = Learned(weights=jnp.array([[driver], [w]]), theta=jnp.zeros(1))
@@ -119,7 +119,7 @@ def test_additive_traces_count_pairs_of_all_spikes():
     for additive, terms in [(False, (3,)), (True, (3, 10))]:
         trace = Trace(tau=20.0, additive=additive)
         rule = STDP(eta_pre=0.0, eta_post=0.1, pre_trace=trace, **UNBOUNDED)
-        network = Network(n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None)
+        network = CompetitiveNetwork(n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None)
         learned = Learned(weights=jnp.array([[100.0], [0.0]]), theta=jnp.zeros(1))
         raster = np.zeros((130, 1, 2), bool)
         raster[64, 0, 0] = raster[55, 0, 1] = raster[62, 0, 1] = True
@@ -159,7 +159,9 @@ def test_soft_bounds_are_fixed_points():
 def test_hard_bounds_hold_after_every_step(name):
     """Rates far too high, from weights out of bounds: what comes out of the engine is within them."""
     rule = with_numbers(RULES[name], eta_pre=3.0, eta_post=5.0, w_min=0.1, w_max=0.7)
-    network = Network(n_input=10, n_neurons=4, neuron=IF(v_threshold=-59.0), rule=rule, norm=None, tie_break="none")
+    network = CompetitiveNetwork(
+        n_input=10, n_neurons=4, neuron=IF(v_threshold=-59.0), rule=rule, norm=None, tie_break="none"
+    )
     rng = np.random.default_rng(0)
     learned = Learned(weights=jnp.asarray(rng.uniform(-1, 2, (10, 4)), jnp.float32), theta=jnp.zeros(4))
     raster = rng.random((40, 1, 10)) < 0.3
@@ -180,7 +182,7 @@ def test_columns_are_normalised(matrix, norm, silent):
     """Sums of absolute values are `norm`, proportions and signs stay, columns of zeros stay."""
     weights = np.array(matrix, np.float32)
     weights[:, list(silent)] = 0
-    network = Network(n_input=5, n_neurons=4, neuron=IF(), rule=STDP(), norm=norm)
+    network = CompetitiveNetwork(n_input=5, n_neurons=4, neuron=IF(), rule=STDP(), norm=norm)
     got = np.asarray(network.normalise(jnp.asarray(weights)))
     total = np.abs(weights).sum(axis=0)
     on = total > 0
@@ -191,7 +193,7 @@ def test_columns_are_normalised(matrix, norm, silent):
 
 
 def test_no_norm_no_normalisation_and_untrained_weights_have_it():
-    network = Network(n_input=50, n_neurons=4, neuron=IF(), rule=STDP(), norm=None, w_init=0.3)
+    network = CompetitiveNetwork(n_input=50, n_neurons=4, neuron=IF(), rule=STDP(), norm=None, w_init=0.3)
     weights = network.init(jax.random.key(0)).weights
     assert network.normalise(weights) is weights
     assert 0 <= weights.min() and 0.25 < weights.max() <= 0.3 and abs(weights.mean() - 0.15) < 0.03
@@ -282,7 +284,9 @@ def test_triplet_needs_two_postsynaptic_spikes():
     for lag in LAGS:
         want = -0.03 * math.exp(lag / 31) * (lag <= 0)
         assert weight_after_a_pair(rule, lag) == pytest.approx(want, abs=1e-6)
-    network = Network(n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None, inhibition=DirectInhibition())
+    network = CompetitiveNetwork(
+        n_input=2, n_neurons=1, neuron=IF(), rule=rule, norm=None, inhibition=DirectInhibition()
+    )
     learned = Learned(weights=jnp.array([[100.0], [0.0]]), theta=jnp.zeros(1))
     raster = np.zeros((80, 1, 2), bool)
     raster[[20, 35], 0, 0] = True  # the neuron fires in steps 21 and 36

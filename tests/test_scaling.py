@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
-from jsnn.networks.competitive import Answer, Network
+from jsnn.networks.competitive import Answer, CompetitiveNetwork
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
 
@@ -36,7 +36,7 @@ def test_a_later_age_is_not_slowed_down_twice():
 
 @pytest.mark.parametrize("strength", [0.0, 120.0])
 def test_only_drive_and_inhibition_of_the_answer_differ(strength):
-    network = Network(neuron=LIF(), rule=STDP(), answer=Answer(gain=3.0, competition=0.25))
+    network = CompetitiveNetwork(neuron=LIF(), rule=STDP(), answer=Answer(gain=3.0, competition=0.25))
     inhibition = dataclasses.replace(network.inhibition, strength=strength)
     network = dataclasses.replace(network, gain=0.5, inhibition=inhibition)
     asked = network.asked()
@@ -46,5 +46,5 @@ def test_only_drive_and_inhibition_of_the_answer_differ(strength):
 
 
 def test_a_network_answers_as_it_learned_by_default():
-    network = Network(neuron=LIF(), rule=STDP())
+    network = CompetitiveNetwork(neuron=LIF(), rule=STDP())
     assert network.asked() == network

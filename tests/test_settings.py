@@ -13,6 +13,8 @@ from jsnn.core.errors import InputError
 from jsnn.core.pytree import static_fields
 from jsnn.core.trace import Trace
 from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Poisson, RankOrder
+from jsnn.engines import stimulus
+from jsnn.engines.stimulus import Again, Inputs
 from jsnn.grid import groups
 from jsnn.grid.groups import Cell, Way
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
@@ -20,12 +22,10 @@ from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.learners.plasticity import plans, trial
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Answer, Network
+from jsnn.networks.competitive import Answer, CompetitiveNetwork
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import Exponential, PreAndPost, Triplet, WeightDependentSTDP
 from jsnn.runs import config, validation
-from jsnn.simulate import stimulus
-from jsnn.simulate.stimulus import Again, Inputs
 from jsnn.synapses import Conductance
 
 # ---------------------------------------------------------------- local plasticity
@@ -36,7 +36,7 @@ SMALL = {"n_input": N_PIXELS, "n_neurons": N}
 PLASTIC = {
     "layer, scaling, images again": Trial(
         inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, again=Again(min_spikes=22.0, at_most=2)),
-        network=Network(
+        network=CompetitiveNetwork(
             **SMALL,
             neuron=LIF(
                 tau_m=20.0,
@@ -57,7 +57,7 @@ PLASTIC = {
     ),
     "escape noise, norm": Trial(
         inputs=Inputs(encoder=Bernoulli(max_probability=0.4), n_steps=30, rest=5),
-        network=Network(
+        network=CompetitiveNetwork(
             **SMALL,
             neuron=SRM0(v_floor=-68.0, delta=2.0, refractory=3.0, adaptation=AdaptiveThreshold(theta_plus=0.5)),
             rule=Triplet(eta_pre=0.02, eta_post=0.1, w_min=0.1, w_max=0.9),
@@ -68,7 +68,7 @@ PLASTIC = {
     ),
     "conductances": Trial(
         inputs=Inputs(encoder=BindsnetPoisson(intensity=300.0), n_steps=60, dt=0.5),
-        network=Network(
+        network=CompetitiveNetwork(
             **SMALL,
             neuron=EulerLIF(
                 v_floor=-66.0, tau_m=20.0, refractory=1.0, adaptation=AdaptiveThreshold(theta_0=20.5, clock="step")
@@ -83,7 +83,7 @@ PLASTIC = {
     ),
     "a batch in lockstep": Trial(
         inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, batch_size=2),
-        network=Network(
+        network=CompetitiveNetwork(
             **SMALL,
             neuron=IF(v_floor=-62.0, v_init=-59.0, reset="soft", refractory=2.0),
             rule=PreAndPost(eta_pre=0.02, eta_post=0.1, w_min=0.1, w_max=0.8),
@@ -215,7 +215,7 @@ def refused(message, **network):
     """A plastic trial with these fields of its network is refused, in one line."""
     of = Trial(
         inputs=Inputs(encoder=Poisson(), dt=0.5),
-        network=Network(**{"neuron": LIF(), "rule": Triplet(), **network}),
+        network=CompetitiveNetwork(**{"neuron": LIF(), "rule": Triplet(), **network}),
     )
     with pytest.raises(InputError, match=message) as error:
         validation.check(of, "trial")
@@ -233,7 +233,9 @@ def test_what_an_inhibitory_layer_does_not_compute_is_refused():
     refused("neuron is ReLU: inhibitory", inhibition=layer(neuron=config.REGISTRIES["neuron"]["relu"]))
     refused("neuron.v_floor has no effect", inhibition=layer(neuron=LIF(v_floor=-70.0, **fixed)))
     for name in ("if", "lif", "unit_if", "unit_lif"):  # some of them have only potentials of 0
-        fine = Network(neuron=LIF(), rule=Triplet(), inhibition=layer(neuron=config.REGISTRIES["neuron"][name]))
+        fine = CompetitiveNetwork(
+            neuron=LIF(), rule=Triplet(), inhibition=layer(neuron=config.REGISTRIES["neuron"][name])
+        )
         validation.check(Trial(inputs=Inputs(encoder=Poisson()), network=fine), "trial")
     euler = EulerLIF(tau_m=10.0, adaptation=None, **fixed)
     for idle in ({"tau_inhibitory": 5.0}, {"e_inhibitory": -80.0}):
@@ -280,7 +282,7 @@ def test_additive_traces_are_numbers_of_their_own():
     ],
 )
 def test_images_are_not_shown_again_where_brightness_does_not_count(encoder, why):
-    network = Network(neuron=LIF(), rule=Triplet())
+    network = CompetitiveNetwork(neuron=LIF(), rule=Triplet())
     validation.check(Trial(inputs=Inputs(encoder=encoder), network=network), "trial")
     with pytest.raises(InputError, match=f"run.again: .*{why}"):
         validation.check(Trial(inputs=Inputs(encoder=encoder, again=Again()), network=network), "trial")

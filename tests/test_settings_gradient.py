@@ -12,12 +12,12 @@ from jsnn.core.errors import InputError
 from jsnn.core.pytree import static_fields
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import Direct, Poisson
+from jsnn.engines.stimulus import TEST, Inputs
 from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
 from jsnn.learners.updates import GradientTrial
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import IF, LIF
 from jsnn.runs import validation
-from jsnn.simulate.stimulus import TEST, Inputs
 from jsnn.surrogates import Triangular
 
 N_IMAGES, BATCH = 12, 4

@@ -18,6 +18,8 @@ from jsnn import readouts
 from jsnn.core.errors import InputError
 from jsnn.data import Dataset
 from jsnn.encoders import Bernoulli, RankOrder
+from jsnn.engines import dense
+from jsnn.engines.stimulus import ASSIGN, NETWORK, TEST, TRAIN, Inputs, most_active
 from jsnn.grid import groups
 from jsnn.grid.groups import LaneState, Schedule
 from jsnn.grid.layout import layouts
@@ -25,12 +27,10 @@ from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.learners import cost
 from jsnn.learners.plasticity import evaluation, plans, training
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
 from jsnn.runs.lanes import plasticity
-from jsnn.simulate import dense
-from jsnn.simulate.stimulus import ASSIGN, NETWORK, TEST, TRAIN, Inputs, most_active
 
 N_INPUT, N_NEURONS, N_STEPS, BATCH = 64, 5, 12, 4
 ENCODER = Bernoulli(max_probability=0.6)
@@ -65,7 +65,7 @@ def make(
     network = {"n_neurons": N_NEURONS, "norm": 30.0, "tie_break": "random", "ghosts": True} | network
     return Trial(
         inputs=Inputs(encoder=encoder, seed=seed, n_steps=n_steps, batch_size=batch_size),
-        network=Network(n_input=N_INPUT, neuron=neuron, rule=STDP(eta_post=eta_post), **network),
+        network=CompetitiveNetwork(n_input=N_INPUT, neuron=neuron, rule=STDP(eta_post=eta_post), **network),
     )
 
 

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jsnn.engines import dense
+from jsnn.engines.ahead import Ahead
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.neurons import EulerLIF
 from jsnn.rules import PowerLaw
-from jsnn.simulate import dense
-from jsnn.simulate.ahead import Ahead
 from jsnn.synapses import Conductance
 
 DT = 0.5
@@ -81,7 +81,7 @@ def layer(**changes):
         "norm": 8.0,
         "w_init": 1.0,
     }
-    return Network(**(defaults | changes))
+    return CompetitiveNetwork(**(defaults | changes))
 
 
 def test_a_silent_neuron_sinks_until_it_fires():

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from jsnn.encoders import Poisson
+from jsnn.engines import stimulus
+from jsnn.engines.dense import Dense
+from jsnn.engines.sparse import Sparse
+from jsnn.engines.stimulus import TEST, TRAIN, Again, Inputs
 from jsnn.learners.plasticity import trial
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
-from jsnn.simulate import stimulus
-from jsnn.simulate.dense import Dense
-from jsnn.simulate.sparse import Sparse
-from jsnn.simulate.stimulus import TEST, TRAIN, Again, Inputs
 
 IMAGES = np.uint8([[0, 40, 80, 120, 0, 200], [0, 0, 0, 0, 0, 0], [255, 255, 255, 255, 255, 255]])
 INPUTS = Inputs(encoder=Poisson(intensity=60.0), n_steps=80, rest=20, again=Again(min_spikes=6.0, at_most=9))
-NETWORK = Network(n_input=6, n_neurons=3, neuron=LIF(tau_m=20.0), rule=STDP(), norm=None, w_init=5.0)
+NETWORK = CompetitiveNetwork(n_input=6, n_neurons=3, neuron=LIF(tau_m=20.0), rule=STDP(), norm=None, w_init=5.0)
 KEY = jax.random.key(0)
 INDEX, NUMBER = np.int32([[0], [1], [2]]), np.int32([[4], [5], [6]])
 

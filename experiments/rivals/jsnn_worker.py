@@ -19,17 +19,17 @@ import numpy as np
 
 from jsnn import data
 from jsnn.core.trace import Trace
+from jsnn.engines import stimulus
+from jsnn.engines.stimulus import ASSIGN, TRAIN, Inputs, Rasters
 from jsnn.grid import groups, host
 from jsnn.inhibition import DirectInhibition
 from jsnn.learners.plasticity import evaluation, plans, training, trial
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.neurons import LIF
 from jsnn.rules import WeightDependentSTDP
 from jsnn.runs import config
 from jsnn.runs.records import environment
-from jsnn.simulate import stimulus
-from jsnn.simulate.stimulus import ASSIGN, TRAIN, Inputs, Rasters
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 TOLERANCE = 1e-5  # mV, of the largest weight of 1: event and dense differ by the order of their sums
@@ -54,7 +54,7 @@ def trial_of(case: dict[str, Any]) -> Trial:
 def stdp(case: dict[str, Any]) -> Trial:
     """The network of neuroSush's benchmark: five winners a step, whose rivals are reset, too."""
     trace = Trace(tau=10.0)
-    network = Network(
+    network = CompetitiveNetwork(
         n_neurons=case["n"],
         neuron=LIF(tau_m=10.0, v_rest=-65.0, v_reset=-70.0, v_threshold=-55.0, refractory=0.0),
         rule=WeightDependentSTDP(eta_pre=5e-3, eta_post=1e-2, pre_trace=trace, post_trace=trace),

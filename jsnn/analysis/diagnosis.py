@@ -4,13 +4,13 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.core.pytree import node
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import dense
+from jsnn.engines import dense
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
 @node
 class Diagnosis:
-    """Of a frozen network, as it learned (`Network.answer` apart), and some presentations: scalars."""
+    """Of a frozen network, as it learned (`CompetitiveNetwork.answer` apart), and some presentations: scalars."""
 
     drive: Array  # mV that reach a neuron through its weights in a presentation, mean
     output_spikes: Array  # a presentation
@@ -20,7 +20,7 @@ class Diagnosis:
     together: Array  # share of the presentations in which several neurons fire in the same step, at least once
 
 
-def diagnose(network: Network, learned: Learned, raster: Array, dt: Array | float, key: Array) -> Diagnosis:
+def diagnose(network: CompetitiveNetwork, learned: Learned, raster: Array, dt: Array | float, key: Array) -> Diagnosis:
     """`raster` bool[n_steps, batch, n_input] are the presentations."""
     counts, recording = dense.respond(network, learned, raster, dt, key)
     arrived = jnp.sum(dense.delayed(raster), axis=0, dtype=float)

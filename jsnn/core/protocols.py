@@ -9,7 +9,7 @@ from jax import Array
 
 from jsnn.core.trace import Trace
 
-Reduction = Literal["sum", "mean", "max", "mean_fired"]  # of a batch (jsnn.simulate.plasticity)
+Reduction = Literal["sum", "mean", "max", "mean_fired"]  # of a batch (jsnn.engines.plasticity)
 State = Any  # a pytree: what a component needs for its next step, and nothing else
 
 
@@ -88,7 +88,7 @@ class Neuron(Protocol):
 
     They are two functions because what lies between them (who wins among the neurons that cross in the same step) is
     the network's business, not the membrane's. A neuron's state has the potential `v` (mV) among its fields: a
-    `jsnn.simulate.dense.Recording` shows it.
+    `jsnn.engines.dense.Recording` shows it.
     """
 
     @property
@@ -164,7 +164,7 @@ class Rule(Protocol):
     `pre` and `post` are the traces *after* this step's spikes; `size` is 1 at a postsynaptic spike, or the slow trace
     (`slow_trace`), and 0 otherwise. `on_pre` is affine in `post` and does not read `pre`; `on_post` is affine in `pre`
     and does not read `post`: so a sum over a batch of presentations is one matrix product per function
-    (`jsnn.simulate.plasticity`). The contract tests hold all this.
+    (`jsnn.engines.plasticity`). The contract tests hold all this.
     """
 
     @property

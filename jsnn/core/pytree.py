@@ -6,11 +6,35 @@ them chooses another program, so `jit` compiles again for it, and for nothing el
 """
 
 import dataclasses
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform
 
 import jax
 
+from jsnn.core.errors import InputError
+
 T = TypeVar("T")
+
+
+class Node:
+    """What every node can do. A class that inherits from it tells editors and type checkers; `node` adds it anyway."""
+
+    def replace(self, **changes: Any) -> Self:
+        """The same node with some of its fields changed; the node itself stays as it is.
+
+        Args:
+            **changes: New values, by the names of the fields: `neuron.replace(tau_m=50.0)`.
+
+        Returns:
+            A new node of the same class.
+
+        Raises:
+            InputError: A name is not a field of the node.
+        """
+        known = [field.name for field in dataclasses.fields(self)]  # pyright: ignore[reportArgumentType]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"{type(self).__name__} has no field {name!r}; its fields are {', '.join(known)}")
+        return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]
 
 
 def static(default: Any = dataclasses.MISSING, **kwargs: Any) -> Any:
@@ -29,6 +53,8 @@ def node(cls: type[T]) -> type[T]:
     node never validates itself: `jsnn.runs.config` does that once, where a user's numbers enter.
     """
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    if not hasattr(cls, "replace"):
+        made.replace = Node.replace
     modes = tuple(f.name for f in dataclasses.fields(made) if f.metadata.get("static"))
     numbers = tuple(f.name for f in dataclasses.fields(made) if f.name not in modes)
     keys = tuple(jax.tree_util.GetAttrKey(name) for name in numbers)

@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Positive
 
 
 @node
-class Trace:
+class Trace(Node):
     """x <- x * exp(-dt / tau), then at a spike x <- 1 (nearest spike), or x <- x + 1 if `additive` (all spikes)."""
 
     tau: Positive = 20.0  # ms

@@ -3,12 +3,12 @@
 import jax
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Probability
 
 
 @node
-class Bernoulli:
+class Bernoulli(Node):
     """One coin a pixel and step: P(spike) = max_probability * x, whatever dt is.
 
     With `max_probability = intensity * dt / 1000` (0.128 for 128 Hz at 1 ms) its mean drive is that of a Poisson

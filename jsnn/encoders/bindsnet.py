@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Positive, Probability
 
 N_LEVELS = 256  # pixels are 8-bit numbers: one table row a level
 
 
 @node
-class BindsnetPoisson:
+class BindsnetPoisson(Node):
     """BindsNET's "poisson": a renewal process whose intervals are Poisson-*distributed* integers.
 
         interval ~ max(1, Poisson(lambda)) steps,    lambda = 1000 / (dt * intensity * x)
@@ -51,7 +51,7 @@ class BindsnetPoisson:
 
 
 @node
-class BindsnetBernoulli:
+class BindsnetBernoulli(Node):
     """BindsNET's "bernoulli": the image is first divided by its own maximum, so intensity and dt play no part.
 
     P(spike) = max_probability * x / max(x) in every step.
@@ -66,7 +66,7 @@ class BindsnetBernoulli:
 
 
 @node
-class BindsnetRankOrder:
+class BindsnetRankOrder(Node):
     """BindsNET's "rank order": a hyperbolic latency code, without ranks.
 
         t_i = ceil(n_steps * x_min / x_i),  spike in row t_i - 1 if t_i < n_steps

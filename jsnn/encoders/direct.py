@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 
 
 @node
-class Direct:
+class Direct(Node):
     """The pixels themselves as a constant current, the same in every step: the first layer of weights is the encoder
     (Rueckauer et al. 2017, §2.3). It multiplies, where spikes only add. For networks trained by gradients.
     """

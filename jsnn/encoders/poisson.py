@@ -5,12 +5,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.extend.random import threefry_2x32
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative
 
 
 @node
-class Poisson:
+class Poisson(Node):
     """A Poisson process per pixel, of rate `intensity * pixel`, seen through time bins of dt.
 
         P(at least one event in a bin) = 1 - exp(-intensity * x * dt / 1000)

@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 
 
 @node
-class RankOrder:
+class RankOrder(Node):
     """Every non-zero pixel fires once, brighter ones first (Thorpe & Gautrais 1998).
 
         rank_i = number of pixels brighter than pixel i,      t_i = floor(n_steps * rank_i / K)

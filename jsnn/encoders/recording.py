@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.data import events
 
 
 @node
-class Recording:
+class Recording(Node):
     """Frames of events as they were recorded, a time bin a step (`jsnn.data.events`); or `accumulated` over all bins
     into one image for every step, the share of the bins in which a pixel had an event: what a network that knows no
     time is given of a recording (Deng et al. 2020). For networks trained by gradients.

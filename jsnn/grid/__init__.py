@@ -1,4 +1,4 @@
 """Many trials at once: how they are grouped, spread over devices, and over the processes that own them.
 
-Imports `jsnn.core`, `jsnn.networks` and `jsnn.simulate`; knows of no learner.
+Imports `jsnn.core`, `jsnn.networks` and `jsnn.engines`; knows of no learner.
 """

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jsnn.simulate.stimulus import Inputs
+from jsnn.engines.stimulus import Inputs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,12 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import NonNegative, Positive
 
 
 @node
-class AdaptiveThreshold:
+class AdaptiveThreshold(Node):
     """A threshold that rises with a neuron's own spikes and sinks slowly (Diehl & Cook 2015, §2.3).
 
         theta <- theta + theta_plus               at every spike of the neuron

@@ -5,12 +5,12 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative, Positive
 
 
 @node
-class SynapticScaling:
+class SynapticScaling(Node):
     """All synapses of a neuron grow together while it fires less than its target, and shrink while it fires more
     (Turrigiano et al. 1998; here as an exponential approach, once a presentation).
 

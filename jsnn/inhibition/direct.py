@@ -3,12 +3,12 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative
 
 
 @node
-class DirectInhibition:
+class DirectInhibition(Node):
     """Every spike of neuron k takes `strength` mV from all other neurons in the next step: the study's two-layer
     network.
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.core.protocols import Neuron, State, Synapse
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative
 from jsnn.neurons import LIF
 from jsnn.synapses import Delta
@@ -20,7 +20,7 @@ class LayerState:
 
 
 @node
-class InhibitoryLayer:
+class InhibitoryLayer(Node):
     """The three-layer network of Diehl & Cook (2015): excitatory neuron j drives inhibitory neuron j, which
     inhibits all others.
 

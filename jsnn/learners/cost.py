@@ -18,7 +18,7 @@ from jsnn.grid.groups import Lane
 from jsnn.learners import EProp, Learner
 from jsnn.learners.plasticity.plans import BLOCK, EVAL_BATCH
 from jsnn.learners.updates import GradientTrial
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, Projection, ReLU
 
 
@@ -77,7 +77,7 @@ def answering(network: Feedforward, operations: Sequence[float], n_steps: int, a
     return Price(macs=first, accumulates=sum(operations) - first, updates=float(network.n_neurons * n_steps))
 
 
-def answering_of_plastic(network: Network, input_spikes: float, output_spikes: float, n_steps: int) -> Price:
+def answering_of_plastic(network: CompetitiveNetwork, input_spikes: float, output_spikes: float, n_steps: int) -> Price:
     """Of a network that learned by plasticity: input and lateral synapses; the inhibitory layer's neurons, where there
     is one, are updated too.
     """
@@ -105,7 +105,7 @@ def learning(network: Feedforward, rule: Learner, answered: Price, n_steps: int)
     return dataclasses.replace(answered, macs=answered.macs + float(errors * (n_steps if spiking else 1)))
 
 
-def learning_of_plastic(network: Network, input_spikes: float, output_spikes: float) -> Price:
+def learning_of_plastic(network: CompetitiveNetwork, input_spikes: float, output_spikes: float) -> Price:
     """Of local plasticity in one presentation, beside answering it: the synapses whose weights a spike changes, a MAC
     each (presynaptic spikes only where the rule has something for them), and the normalisation of all.
     """

@@ -17,10 +17,10 @@ from jax import Array
 from jsnn.core.protocols import Encoder
 from jsnn.core.pytree import node
 from jsnn.encoders import Direct, Recording
+from jsnn.engines.stimulus import ORDER, TRAIN, WEIGHTS, Inputs
 from jsnn.learners import Conversion, Learner
 from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params, ReLU
 from jsnn.neurons import IF
-from jsnn.simulate.stimulus import ORDER, TRAIN, WEIGHTS, Inputs
 
 DROPOUT, AUGMENT = 8, 9  # purposes of random numbers, beside those of jsnn.learners.plasticity.trial
 

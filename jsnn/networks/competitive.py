@@ -14,16 +14,19 @@ from annotated_types import Ge, Le
 from jax import Array
 
 from jsnn.core.protocols import Inhibition, Neuron, Reduction, Rule, State, Synapse
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Count, NonNegative, Positive
+from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import DirectInhibition
 from jsnn.networks.winner_take_all import TieBreak, winners
+from jsnn.neurons import LIF
+from jsnn.rules import STDP
 from jsnn.synapses import Delta
 
 
 @node
-class Learned:
+class Learned(Node):
     """What training changes, and evaluation cannot: it is not in the carry there."""
 
     weights: Array  # mV, [n_input, n_neurons]
@@ -51,7 +54,7 @@ class Chance:
 
 
 @node
-class Answer:
+class Answer(Node):
     """How a trained network is asked: the same neurons, weights and thresholds, but a softer competition.
 
     To learn, one neuron has to win an image. To answer, it helps if several do, each as often as the image is like its
@@ -64,7 +67,7 @@ class Answer:
 
 
 @node
-class Network:
+class CompetitiveNetwork(Node):
     """784 -> 100 with lateral inhibition, or any other size: `inhibition` makes it the two- or the three-layer network.
 
     `ghosts`: the losers of a tie-break are nevertheless reset, made refractory and raise their theta, as in BindsNET;
@@ -75,8 +78,8 @@ class Network:
 
     n_input: Count = static(default=784)
     n_neurons: Count = static(default=100)
-    neuron: Neuron
-    rule: Rule
+    neuron: Neuron = LIF(adaptation=AdaptiveThreshold())
+    rule: Rule = STDP()
     synapse: Synapse = Delta()
     inhibition: Inhibition = DirectInhibition()
     tie_break: TieBreak = static(default="furthest")
@@ -91,7 +94,7 @@ class Network:
     scaling: SynapticScaling | None = None
     answer: Answer = Answer()
     reduction: Reduction = static(default="sum")  # of a batch's changes
-    lockstep: bool = static(default=True)  # True: in every step (simulate.plasticity); False: once (simulate.batch)
+    lockstep: bool = static(default=True)  # True: in every step (engines.plasticity); False: once (engines.batch)
 
     def init(self, key: Array) -> Learned:
         """Untrained: random weights, uniform in [0, w_init], then normalised if `norm_at_start`; and random delays,
@@ -135,11 +138,11 @@ class Network:
         """What the spikes that arrive, weighted, are multiplied by: a number, or [n_neurons]."""
         return self.gain if learned.scale is None else self.gain * learned.scale
 
-    def at(self, age: Array | float) -> "Network":
+    def at(self, age: Array | float) -> "CompetitiveNetwork":
         """The network for the presentation before which it has seen `age` others: what slows down with them."""
         return self if self.scaling is None else dataclasses.replace(self, scaling=self.scaling.at(age))
 
-    def asked(self) -> "Network":
+    def asked(self) -> "CompetitiveNetwork":
         """The network that answers, once it has learned."""
         strength = self.inhibition.strength * self.answer.competition
         inhibition = dataclasses.replace(self.inhibition, strength=strength)  # pyright: ignore[reportArgumentType]

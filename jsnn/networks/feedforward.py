@@ -26,7 +26,7 @@ from pydantic import Strict
 
 from jsnn.core.errors import InputError
 from jsnn.core.protocols import Neuron, State
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Count, Positive, Share
 from jsnn.networks import matmul
 from jsnn.networks.unroll import Dynamics, evolve
@@ -196,12 +196,12 @@ class Measured:
 
 
 @node
-class ReLU:
+class ReLU(Node):
     """In the place of a neuron: a rectified linear unit. No time, no spikes: the network is an ANN then."""
 
 
 @node
-class Feedforward:
+class Feedforward(Node):
     """A feedforward network of one kind of neuron, or of rectified linear units.
 
     `readout`: "rate", the output neurons fire as all others do; "membrane", they integrate and never fire.

@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Finite, NonNegative, Positive, Real
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
@@ -13,7 +13,7 @@ from jsnn.neurons.membrane import Membrane
 
 
 @node
-class EulerLIF:
+class EulerLIF(Node):
     """Leaky integrate and fire under a synaptic current I (mV: in units of the leak conductance), integrated by the
     forward Euler method (Diehl & Cook 2015, §2.1, eq. 1):
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Finite, NonNegative, Real
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
@@ -11,7 +11,7 @@ from jsnn.neurons.membrane import Membrane, Reset
 
 
 @node
-class IF:
+class IF(Node):
     """Integrate and fire: v <- v + I while not refractory; a spike where v >= v_threshold + theta, then v <- v_reset
     (or v <- v - (v_threshold - v_reset) where `reset` is "soft").
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Finite, NonNegative, Positive, Real
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
@@ -11,7 +11,7 @@ from jsnn.neurons.membrane import Membrane, Reset
 
 
 @node
-class LIF:
+class LIF(Node):
     """Leaky integrate and fire, integrated exactly between input spikes:
 
         v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + I

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Finite, NonNegative, Positive, Real
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.neurons import membrane
@@ -12,7 +12,7 @@ from jsnn.neurons.membrane import Membrane
 
 
 @node
-class SRM0:
+class SRM0(Node):
     """Spike-response model with an exponential kernel and escape noise (Gerstner & Kistler 2002, §4.2 and §5.3).
 
         v <- v_rest + (v - v_rest) * exp(-dt / tau_m) + epsilon_0 * I

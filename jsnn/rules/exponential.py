@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Finite, NonNegative, Real
 from jsnn.core.trace import Trace
 
 
 @node
-class Exponential:
+class Exponential(Node):
     """Learns at postsynaptic spikes alone (Diehl & Cook 2015, §2.3, eq. 4):
 
         at a postsynaptic spike   dw = eta_post * (pre * exp(-beta w) - x_tar * exp(-beta (w_max - w)))

@@ -2,13 +2,13 @@
 
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative, Real
 from jsnn.core.trace import Trace
 
 
 @node
-class Hebbian:
+class Hebbian(Node):
     """Spikes that are close in time strengthen the synapse, whichever came first (BindsNET's Hebbian):
 
         at a presynaptic spike    dw = +eta_pre * post

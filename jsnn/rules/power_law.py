@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Finite, NonNegative, Positive, Real
 from jsnn.core.trace import Trace
 
 
 @node
-class PowerLaw:
+class PowerLaw(Node):
     """Learns at postsynaptic spikes alone (Diehl & Cook 2015, §2.3, eq. 3; Querlioz et al. 2013):
 
         at a postsynaptic spike   dw = eta_post * (pre - x_tar) * (w_max - w)^mu

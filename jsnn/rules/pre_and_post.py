@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Finite, NonNegative, Positive
 from jsnn.core.trace import Trace
 
 
 @node
-class PreAndPost:
+class PreAndPost(Node):
     """Depression at presynaptic spikes, the power law at postsynaptic ones (Diehl & Cook 2015, §2.3, eq. 5 and 6):
 
         at a presynaptic spike    dw = -eta_pre * post * (w - w_min)^mu

@@ -2,13 +2,13 @@
 
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative, Real
 from jsnn.core.trace import Trace
 
 
 @node
-class STDP:
+class STDP(Node):
     """Pair STDP with nearest-spike traces (Morrison, Diesmann & Gerstner 2008, §4.1; BindsNET's PostPre):
 
         at a presynaptic spike    dw = -eta_pre * post

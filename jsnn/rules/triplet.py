@@ -2,13 +2,13 @@
 
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import NonNegative, Real
 from jsnn.core.trace import Trace
 
 
 @node
-class Triplet:
+class Triplet(Node):
     """The minimal triplet rule with nearest-spike traces (Pfister & Gerstner 2006, eq. 3 and 4 with A2+ = A3- = 0; the
     rule of Diehl & Cook's released code):
 

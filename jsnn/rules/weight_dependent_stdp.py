@@ -2,13 +2,13 @@
 
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Finite, NonNegative
 from jsnn.core.trace import Trace
 
 
 @node
-class WeightDependentSTDP:
+class WeightDependentSTDP(Node):
     """Pair STDP whose steps shrink towards the bounds (Gütig et al. 2003 with mu = 1; BindsNET's
     WeightDependentPostPre):
 

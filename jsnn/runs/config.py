@@ -21,6 +21,7 @@ from jsnn.core.errors import InputError
 from jsnn.core.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import ENCODERS, GIVEN
+from jsnn.engines.stimulus import Again, Inputs
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS
@@ -28,12 +29,11 @@ from jsnn.learners import LEARNERS, Learner
 from jsnn.learners.ann import ANN
 from jsnn.learners.plasticity.trial import Trial
 from jsnn.learners.updates import GradientTrial
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
 from jsnn.runs import validation
-from jsnn.simulate.stimulus import Again, Inputs
 from jsnn.surrogates import SURROGATES
 from jsnn.synapses import SYNAPSES
 
@@ -357,7 +357,7 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
     entries = []
     for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
         by_gradients = isinstance(rule, Learner)
-        network = Feedforward(neuron=neuron) if by_gradients else Network(neuron=neuron, rule=rule)
+        network = Feedforward(neuron=neuron) if by_gradients else CompetitiveNetwork(neuron=neuron, rule=rule)
         network = overlay(network, tables.get("network", {}), "network")
         network = overlay(network, e_network, f"encoder.{e}.network")
         network = overlay(network, n_network, f"neuron.{n}.network")
@@ -384,7 +384,7 @@ def meant(tables: Mapping[str, Any], entries: Sequence[Entry], path: str, values
         own = table_of(tables.get(root, {}), root)
         parts = [component(tables, root, name)[0] for name in sorted({*own, *REGISTRIES[root]})]
     elif root == "network" and keys:
-        parts = [Network(neuron=NEURONS["lif"], rule=RULES["stdp"]), Feedforward()]
+        parts = [CompetitiveNetwork(neuron=NEURONS["lif"], rule=RULES["stdp"]), Feedforward()]
     refusal: InputError | None = None
     for of in [*(entry.trial for entry in entries), *parts]:
         try:

@@ -4,15 +4,15 @@ from typing import Any, cast
 
 from jsnn.core.errors import InputError
 from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Direct, RankOrder, Recording
+from jsnn.engines.stimulus import Inputs
 from jsnn.inhibition import InhibitoryLayer
 from jsnn.learners import Conversion, EProp
 from jsnn.learners.plasticity.trial import Trial
 from jsnn.learners.updates import GradientTrial, is_analog
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import IF, LIF, NEURONS, SRM0, EulerLIF
 from jsnn.readouts import N_CLASSES
-from jsnn.simulate.stimulus import Inputs
 from jsnn.synapses import Conductance
 
 
@@ -188,7 +188,7 @@ def _by_conversion(network: Feedforward, inputs: Inputs, where: str) -> None:
         raise InputError(f"{where}: {shape}: the maximum of spikes is not that of their rates: AP in the place of MP")
 
 
-def _order(network: Network, where: str) -> None:
+def _order(network: CompetitiveNetwork, where: str) -> None:
     """Bounds below bounds, resets and floors below thresholds."""
     relations = [("rule", network.rule, "w_min", "w_max", 0.0)]
     neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
@@ -207,7 +207,7 @@ def _order(network: Network, where: str) -> None:
         raise InputError(f"{where}: network.w_init = {network.w_init}: it should be from {bounds}")
 
 
-def _inhibitory_neurons(network: Network, where: str) -> None:
+def _inhibitory_neurons(network: CompetitiveNetwork, where: str) -> None:
     """What an inhibitory layer computes: neurons with a fixed threshold, of which nothing is random."""
     inhibition = network.inhibition
     if not isinstance(inhibition, InhibitoryLayer):
@@ -220,7 +220,7 @@ def _inhibitory_neurons(network: Network, where: str) -> None:
         raise InputError(f'{what}.adaptation: it should be "none": inhibitory neurons have fixed thresholds')
 
 
-def _euler(network: Network, inputs: Inputs, where: str) -> None:
+def _euler(network: CompetitiveNetwork, inputs: Inputs, where: str) -> None:
     """Membranes that are integrated by the Euler method need steps that are shorter than their time constants."""
     neurons = {"neuron": network.neuron, "network.inhibition.neuron": getattr(network.inhibition, "neuron", None)}
     for path, neuron in neurons.items():
@@ -228,7 +228,7 @@ def _euler(network: Network, inputs: Inputs, where: str) -> None:
             raise InputError(f"{where}: {path}.tau_m = {neuron.tau_m}: it should be more than run.dt = {inputs.dt}")
 
 
-def _without_effect(network: Network, where: str) -> None:
+def _without_effect(network: CompetitiveNetwork, where: str) -> None:
     """Numbers that nothing would read: they are refused where they differ from what they are by default."""
     inhibition, neuron = network.inhibition, network.neuron
     lost = {
@@ -274,7 +274,7 @@ def _brighter(inputs: Inputs, where: str) -> None:
         )
 
 
-def _conductances(network: Network, inputs: Inputs, where: str) -> None:
+def _conductances(network: CompetitiveNetwork, inputs: Inputs, where: str) -> None:
     """Conductances, here or in an inhibitory layer, need the neuron that integrates them and steps they outlast."""
     inhibition = network.inhibition
     layers = {"": (network.neuron, network.synapse)}

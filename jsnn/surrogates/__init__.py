@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Positive
 
 
@@ -24,7 +24,7 @@ class Surrogate(Protocol):
 
 
 @node
-class Rectangular:
+class Rectangular(Node):
     """height where |x| < width (Wu et al. 2018, STBP, eq. 24, has a = 2 width and height 1 / a)."""
 
     width: Positive = 0.5  # mV
@@ -36,7 +36,7 @@ class Rectangular:
 
 
 @node
-class ArcTan:
+class ArcTan(Node):
     """height / (1 + (x / width)^2) (Fang et al. 2021, PLIF, eq. 18, with alpha = 2: width 1 / pi, height 1)."""
 
     width: Positive = 0.3183098861837907  # mV
@@ -48,7 +48,7 @@ class ArcTan:
 
 
 @node
-class FastSigmoid:
+class FastSigmoid(Node):
     """height / (1 + |x| / width)^2 (Zenke & Ganguli 2018, SuperSpike, §3.3.2, with beta = 1 / width)."""
 
     width: Positive = 0.1  # mV
@@ -60,7 +60,7 @@ class FastSigmoid:
 
 
 @node
-class Triangular:
+class Triangular(Node):
     """height * max(0, 1 - |x| / width) (Bellec et al. 2020, e-prop: height 0.3 / threshold, width the threshold)."""
 
     width: Positive = 1.0  # mV

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 from jsnn.core.ranges import Finite, Positive
 
 
@@ -16,7 +16,7 @@ class Conductances:
 
 
 @node
-class Conductance:
+class Conductance(Node):
     """Every spike opens a conductance, which closes exponentially (Diehl & Cook 2015, §2.1, eq. 1 and 2):
 
         tau_e dg_e/dt = -g_e,   tau_i dg_i/dt = -g_i,   g <- g + w at a spike

@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
+from jsnn.core.pytree import Node, node
 
 
 @node
-class Delta:
+class Delta(Node):
     """Every spike moves the membrane by its weight, at once and whatever the potential: the current-based networks."""
 
     def init(self, shape: tuple[int, ...]) -> tuple[()]:

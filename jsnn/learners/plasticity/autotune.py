@@ -16,9 +16,9 @@ import numpy as np
 import jsnn
 from jsnn.core import files
 from jsnn.data import Dataset
+from jsnn.engines import stimulus
 from jsnn.grid.groups import Cell, Lane, LaneState, Schedule, Way
 from jsnn.learners.plasticity import plans
-from jsnn.simulate import stimulus
 
 PRESENTATIONS = 32  # of each trial, in a measurement
 WORTH_IT = 5000  # presentations of a lane's trial that are to come: for less, the usual way is taken unmeasured

@@ -10,15 +10,15 @@ from jax import Array
 
 from jsnn import readouts
 from jsnn.data import Dataset
+from jsnn.engines import Responder, event, stimulus
+from jsnn.engines.frozen import frozen
+from jsnn.engines.stimulus import ASSIGN, TEST, Rasters
 from jsnn.grid import groups
 from jsnn.grid.groups import Cell, Lane, Schedule
 from jsnn.grid.layout import WHOLE, Layout, fetch, layouts, on_cpu
 from jsnn.learners.plasticity import plans, soundness, trial
 from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import Learned
-from jsnn.simulate import Responder, event, stimulus
-from jsnn.simulate.frozen import frozen
-from jsnn.simulate.stimulus import ASSIGN, TEST, Rasters
 
 WORTH_IT = 2_000_000  # presentations x neurons, for which the event engine is compiled
 

@@ -12,19 +12,19 @@ from jax import Array
 
 from jsnn import readouts
 from jsnn.core.errors import InputError
+from jsnn.engines import Engine, Online, ahead, event, sparse, stimulus
+from jsnn.engines.ahead import Ahead
+from jsnn.engines.batch import Batch
+from jsnn.engines.dense import Dense
+from jsnn.engines.event import Event
+from jsnn.engines.sparse import Sparse
+from jsnn.engines.stimulus import Inputs, Rasters
 from jsnn.grid.groups import Cell, Lane, LaneState, Way, take
 from jsnn.grid.layout import WHOLE, Layout, layouts, on_cpu
 from jsnn.learners.plasticity import trial
 from jsnn.learners.plasticity.trial import Trial
 from jsnn.learners.updates import GradientTrial
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import Engine, Online, ahead, event, sparse, stimulus
-from jsnn.simulate.ahead import Ahead
-from jsnn.simulate.batch import Batch
-from jsnn.simulate.dense import Dense
-from jsnn.simulate.event import Event
-from jsnn.simulate.sparse import Sparse
-from jsnn.simulate.stimulus import Inputs, Rasters
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
 CHUNK = 16  # trials that an accelerator computes at once, if not all
@@ -90,7 +90,7 @@ def train_block(
 
 
 def engine_of(way: Way, trials: Trial, axis: str | None = None) -> Engine:
-    """The engine of a way, for the batches of these trials; `axis` as in `jsnn.simulate.batch.Batch`."""
+    """The engine of a way, for the batches of these trials; `axis` as in `jsnn.engines.batch.Batch`."""
     online = ENGINES[way.engine]
     return Batch(online, axis) if own_batch(trials) > 1 else online
 
@@ -142,7 +142,7 @@ def refusals(cell: Cell) -> dict[str, str]:
     return refused
 
 
-def different(cell: Cell) -> list[Network]:
+def different(cell: Cell) -> list[CompetitiveNetwork]:
     """The networks of a cell: one of those with the same numbers in what engines may refuse, a rule or inhibition."""
     network = cell.trials.network
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves((network.inhibition, network.rule))]

@@ -13,7 +13,7 @@ from jsnn.core.errors import InputError
 from jsnn.grid.groups import Cell, take
 from jsnn.grid.layout import Layout, fetch
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 # What is looked at, and the numbers that are likely to blame: paths of a trial, of which each has some.
 WHAT = {
@@ -24,7 +24,7 @@ WHAT = {
 }
 
 
-def finite(network: Network, learned: Learned) -> Array:
+def finite(network: CompetitiveNetwork, learned: Learned) -> Array:
     """Whether each of `WHAT` is finite: bool[4]. The drive of a neuron is what it were if all its inputs fired."""
     length = jnp.sum(jnp.abs(learned.weights), axis=0)
     scale = jnp.zeros(()) if learned.scale is None else learned.scale

@@ -17,12 +17,12 @@ from jax import Array
 
 from jsnn import readouts
 from jsnn.data import Dataset
+from jsnn.engines import stimulus
+from jsnn.engines.stimulus import TRAIN, Inputs, Rasters
 from jsnn.grid.groups import Lane, LaneState, Schedule
 from jsnn.grid.layout import Layout, fetch
 from jsnn.learners.plasticity import plans, soundness
 from jsnn.networks.competitive import Learned
-from jsnn.simulate import stimulus
-from jsnn.simulate.stimulus import TRAIN, Inputs, Rasters
 
 T = TypeVar("T")
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.core.pytree import node
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import Engine, Responder
-from jsnn.simulate.stimulus import NETWORK, TRAIN, WEIGHTS, Inputs, Rasters, until_answered
+from jsnn.engines import Engine, Responder
+from jsnn.engines.stimulus import NETWORK, TRAIN, WEIGHTS, Inputs, Rasters, until_answered
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
 @node
@@ -17,7 +17,7 @@ class Trial:
     """One run: one network on one stream of inputs."""
 
     inputs: Inputs
-    network: Network
+    network: CompetitiveNetwork
     shares_inputs: ClassVar[bool] = True  # with other networks that are shown the same
 
 

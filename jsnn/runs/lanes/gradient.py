@@ -13,13 +13,13 @@ from jax import Array
 from jsnn import readouts
 from jsnn.core.errors import InputError
 from jsnn.data import Dataset
+from jsnn.engines.stimulus import TEST
 from jsnn.grid.groups import Lane, LaneState, Schedule, Way
 from jsnn.grid.layout import Layout, fetch, layouts, on_cpu
 from jsnn.learners import cost, updates
 from jsnn.learners.updates import GradientTrial, TrainState
 from jsnn.networks.feedforward import Measured, Params
 from jsnn.runs.lanes import Job
-from jsnn.simulate.stimulus import TEST
 
 BATCH = 200  # images that a frozen network answers at once
 

@@ -7,7 +7,7 @@ from jax import Array
 
 from jsnn.core.pytree import node
 from jsnn.core.trace import Trace
-from jsnn.networks.competitive import Network
+from jsnn.networks.competitive import CompetitiveNetwork
 
 
 @node
@@ -30,7 +30,7 @@ class Frozen:
         return jnp.zeros_like(w)
 
 
-def frozen(network: Network, w_min: Array | float = 0.0) -> Network:
+def frozen(network: CompetitiveNetwork, w_min: Array | float = 0.0) -> CompetitiveNetwork:
     """The network that responds as this one does, but learns nothing; no weight is below `w_min`."""
     neuron = dataclasses.replace(network.neuron, adaptation=None)  # pyright: ignore[reportArgumentType]
     return dataclasses.replace(network, neuron=neuron, rule=Frozen(w_min=w_min), norm=None)

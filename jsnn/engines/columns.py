@@ -8,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from jsnn.core.protocols import Rule
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import plasticity
+from jsnn.engines import plasticity
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
 
@@ -29,7 +29,7 @@ def if_it(fits: Array, after: Learned, before: Learned) -> Learned:
     return dataclasses.replace(before, theta=theta, scale=scale)
 
 
-def unsettled_columns(network: Network, weights: Array) -> Array:
+def unsettled_columns(network: CompetitiveNetwork, weights: Array) -> Array:
     """Whether the bounds or the normalisation would move a column of weights `[n_input, n]`: bool[n]."""
     outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
     if network.norm is None:
@@ -39,7 +39,7 @@ def unsettled_columns(network: Network, weights: Array) -> Array:
     return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
 
 
-def restless(network: Network) -> str | None:
+def restless(network: CompetitiveNetwork) -> str | None:
     """Whether neurons are inhibited although none has fired, in a line; None if they are not."""
     silent = jnp.zeros((1, 2), bool)
     state = network.inhibition.init(silent.shape)
@@ -50,7 +50,7 @@ def restless(network: Network) -> str | None:
     return None
 
 
-def moves_silent(network: Network) -> str | None:
+def moves_silent(network: CompetitiveNetwork) -> str | None:
     """Whether the rule moves the weights of a neuron that has not fired, in a line; None if it does not."""
     weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
     if np.all(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) == 0):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.core.protocols import Reduction
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
 def combine(reduction: Reduction, total: Array, change: Array) -> Array:
@@ -22,7 +22,7 @@ class Engine(Protocol):
     They are hashable: a jitted function takes its engine as a static argument.
     """
 
-    def start(self, network: Network, learned: Learned) -> Any:
+    def start(self, network: CompetitiveNetwork, learned: Learned) -> Any:
         """What the first presentation has to know, apart from what was learned: a pytree, passed on from each to the
         next.
         """
@@ -30,7 +30,7 @@ class Engine(Protocol):
 
     def present(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         memo: Any,
         spikes: Array,
@@ -54,7 +54,7 @@ class Online(Engine, Protocol):
 
     def change(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         within: Array,
         total: Array,
@@ -80,7 +80,7 @@ class Responder(Protocol):
 
     def respond(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         spikes: Array,
         active: Array,

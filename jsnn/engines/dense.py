@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
-from jsnn.networks.competitive import Fast, Learned, Network
-from jsnn.simulate import Online, plasticity
+from jsnn.core.pytree import Node, node
+from jsnn.engines import Online, plasticity
+from jsnn.networks.competitive import CompetitiveNetwork, Fast, Learned
 
 
 @node
-class Recording:
+class Recording(Node):
     """What happened in every step, for pictures and for comparing engines."""
 
     spikes: Array  # bool[n_steps, batch, n_neurons]
@@ -28,14 +28,14 @@ def delayed(raster: Array) -> Array:
 class Dense(Online):
     """The engine of this module: every network, and batches in lockstep. It has nothing to remember between them."""
 
-    def start(self, network: Network, learned: Learned) -> tuple[()]:
+    def start(self, network: CompetitiveNetwork, learned: Learned) -> tuple[()]:
         """Nothing."""
         del network, learned
         return ()
 
     def present(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         memo: tuple[()],
         spikes: Array,
@@ -44,7 +44,7 @@ class Dense(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
-        """See `jsnn.simulate.Engine`."""
+        """See `jsnn.engines.Engine`."""
         key = keys[0]
         if len(spikes) == 1:
             learned, counts, _ = present(network, learned, spikes[0][:, None], valid, dt, key, active[0])
@@ -54,14 +54,14 @@ class Dense(Online):
 
     def respond(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         spikes: Array,
         active: Array,
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.simulate.Responder`."""
+        """See `jsnn.engines.Responder`."""
 
         def one(raster, key):
             return respond(network, learned, raster[:, None], dt, key)[0][0]
@@ -83,7 +83,7 @@ def spread(spikes: Array, active: Array, n_input: int) -> Array:
 
 
 def present(
-    network: Network,
+    network: CompetitiveNetwork,
     learned: Learned,
     raster: Array,
     valid: Array,
@@ -127,7 +127,7 @@ def present(
 
 
 def _steps(
-    network: Network, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
+    network: CompetitiveNetwork, learned: Learned, raster: Array, valid: Array, dt: Array | float, key: Array
 ) -> tuple[Learned, Array, Recording]:
     """All time steps of a presentation.
 
@@ -205,7 +205,7 @@ def drives(learned: Learned, raster: Array) -> Array:
 
 
 def respond(
-    network: Network, learned: Learned, raster: Array, dt: Array | float, key: Array
+    network: CompetitiveNetwork, learned: Learned, raster: Array, dt: Array | float, key: Array
 ) -> tuple[Array, Recording]:
     """Present a batch to the frozen network: counts `float32[batch, n_neurons]`, and a `Recording`.
 

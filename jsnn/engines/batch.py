@@ -24,11 +24,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.core.protocols import Reduction
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import Online, combine
+from jsnn.engines import Online, combine
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
-def alone(network: Network) -> Network:
+def alone(network: CompetitiveNetwork) -> CompetitiveNetwork:
     """The network without what happens between presentations: normalisation, scaling, theta's decay over them."""
     neuron, adaptation = network.neuron, network.neuron.adaptation
     if adaptation is not None and adaptation.clock == "presentation":
@@ -58,14 +58,14 @@ class Batch:
     online: Online
     axis: str | None = None
 
-    def start(self, network: Network, learned: Learned) -> tuple[()]:
+    def start(self, network: CompetitiveNetwork, learned: Learned) -> tuple[()]:
         """Nothing."""
         del network, learned
         return ()
 
     def present(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         memo: tuple[()],
         spikes: Array,
@@ -74,7 +74,7 @@ class Batch:
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
-        """See `jsnn.simulate.Engine`."""
+        """See `jsnn.engines.Engine`."""
         rule, adaptation, reduction = network.rule, network.neuron.adaptation, network.reduction
         one = alone(network)
         within = jnp.clip(learned.weights, rule.w_min, rule.w_max)

@@ -14,7 +14,7 @@ from jax import Array
 
 from jsnn.core import numerics
 from jsnn.core.protocols import Encoder
-from jsnn.core.pytree import node, static
+from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Count, NonNegative, Positive, Seed, Steps
 from jsnn.data.augmentation import Augmentation
 
@@ -24,7 +24,7 @@ NETWORK = 16  # added to TRAIN, ASSIGN, TEST: what the network draws there, apar
 
 
 @node
-class Again:
+class Again(Node):
     """An image that too few neurons answer is shown again, brighter (Diehl & Cook 2015, §2.5): the k-th time its pixels
     are 1 + k * brighter times what they are. It counts as a presentation each time; what the network learns meanwhile
     stays, and the answer is the last one.
@@ -36,7 +36,7 @@ class Again:
 
 
 @node
-class Inputs:
+class Inputs(Node):
     """What a network is shown, and how."""
 
     encoder: Encoder

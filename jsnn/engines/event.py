@@ -1,6 +1,6 @@
 """The event engine: exact online learning at the cost of its events.
 
-It computes what `jsnn.simulate.dense` defines, for one presentation at a time, from three observations.
+It computes what `jsnn.engines.dense` defines, for one presentation at a time, from three observations.
 
 A neuron's weights change only once it has fired: until then its trace is zero, and a local rule does nothing at a
 presynaptic spike while the postsynaptic trace is zero. So all drives of a presentation are a matrix product with the
@@ -28,15 +28,15 @@ from jax import Array
 
 from jsnn.core.protocols import Coasting, State
 from jsnn.core.pytree import node
-from jsnn.networks.competitive import Chance, Learned, Network
+from jsnn.engines import Online, combine, dense, plasticity
+from jsnn.engines.arrivals import product
+from jsnn.engines.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
+from jsnn.engines.dense import Dense
+from jsnn.engines.frozen import frozen
+from jsnn.engines.plasticity import PostTraces
+from jsnn.engines.sparse import Sparse
+from jsnn.networks.competitive import Chance, CompetitiveNetwork, Learned
 from jsnn.networks.winner_take_all import winners
-from jsnn.simulate import Online, combine, dense, plasticity
-from jsnn.simulate.arrivals import product
-from jsnn.simulate.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
-from jsnn.simulate.dense import Dense
-from jsnn.simulate.frozen import frozen
-from jsnn.simulate.plasticity import PostTraces
-from jsnn.simulate.sparse import Sparse
 from jsnn.synapses import Delta
 
 
@@ -92,7 +92,7 @@ class Event(Online):
     piece: int | None = None
     many: int = 0
 
-    def start(self, network: Network, learned: Learned) -> Pending:
+    def start(self, network: CompetitiveNetwork, learned: Learned) -> Pending:
         """What the first presentation has to know."""
         unsettled = unsettled_columns(network, learned.weights)
         index = jnp.nonzero(unsettled, size=self.capacity, fill_value=network.n_neurons)[0]
@@ -100,7 +100,7 @@ class Event(Online):
 
     def present(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         memo: Pending,
         spikes: Array,
@@ -109,13 +109,13 @@ class Event(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, Pending, Array]:
-        """See `jsnn.simulate.Engine`; the batch is one."""
+        """See `jsnn.engines.Engine`; the batch is one."""
         tried = self.attempt(network, learned, memo, spikes[0], active[0], valid[0], dt, keys[0])
         return self.finish(network, learned, tried, spikes, active, valid, dt, keys)
 
     def finish(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         tried: Attempt,
         spikes: Array,
@@ -150,14 +150,14 @@ class Event(Online):
 
     def respond(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         spikes: Array,
         active: Array,
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.simulate.Responder`."""
+        """See `jsnn.engines.Responder`."""
         still = frozen(network, jnp.min(learned.weights))
         none = self.nothing_pending(network)
 
@@ -175,13 +175,13 @@ class Event(Online):
 
         return jax.lax.map(one, (spikes, active, keys))
 
-    def nothing_pending(self, network: Network) -> Pending:
+    def nothing_pending(self, network: CompetitiveNetwork) -> Pending:
         """Before a presentation of which all columns are settled."""
         return Pending(index=jnp.full(self.capacity, network.n_neurons, jnp.int32), n=jnp.zeros((), jnp.int32))
 
     def change(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         within: Array,
         total: Array,
@@ -191,7 +191,7 @@ class Event(Online):
         dt: Array | float,
         key: Array,
     ) -> tuple[Array, Array, Array]:
-        """See `jsnn.simulate.Online`: only the columns of the neurons that fired are read or written.
+        """See `jsnn.engines.Online`: only the columns of the neurons that fired are read or written.
 
         A presentation does not fit, either, if a neuron fires in its first step whose weights are outside their bounds.
         """
@@ -217,7 +217,7 @@ class Event(Online):
 
     def attempt(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         pending: Pending,
         raster: Array,
@@ -413,7 +413,7 @@ class Event(Online):
         return None if length in (1, n_steps) else length
 
 
-def refusal(network: Network) -> str | None:
+def refusal(network: CompetitiveNetwork) -> str | None:
     """Why this engine cannot train a network, in a line; None if it can."""
     if network.longest_delay:
         return "its synapses have delays"

@@ -1,6 +1,6 @@
 """The ahead engine: online learning of any network, the drives of all neurons computed ahead of the steps.
 
-It computes what `jsnn.simulate.dense` defines, for one presentation at a time. A neuron's weights change only once it
+It computes what `jsnn.engines.dense` defines, for one presentation at a time. A neuron's weights change only once it
 has fired, so the drives of a presentation follow from its input spikes and the weights it starts with, spike by spike,
 but for the few *touched* neurons that fire in it. Their columns are carried in slots. Where the rule learns at
 postsynaptic spikes alone, the rest of a touched neuron's drive is computed again at each of its spikes; otherwise its
@@ -22,13 +22,13 @@ from jax import Array
 
 from jsnn.core.protocols import Settling, State
 from jsnn.core.pytree import node
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import Online, plasticity
-from jsnn.simulate.arrivals import CHUNK, drives_of, events_of, traces_at, traces_of
-from jsnn.simulate.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
-from jsnn.simulate.dense import Dense
-from jsnn.simulate.frozen import frozen
-from jsnn.simulate.plasticity import PostTraces
+from jsnn.engines import Online, plasticity
+from jsnn.engines.arrivals import CHUNK, drives_of, events_of, traces_at, traces_of
+from jsnn.engines.columns import SLACK, if_it, moves_silent, restless, settled, unsettled_columns
+from jsnn.engines.dense import Dense
+from jsnn.engines.frozen import frozen
+from jsnn.engines.plasticity import PostTraces
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 PIECE = 50  # steps, at most, after which it is looked whether anything can happen any more
 
@@ -58,13 +58,13 @@ class Ahead(Online):
     capacity: int = 16
     larger: Online = Dense()
 
-    def start(self, network: Network, learned: Learned) -> Array:
+    def start(self, network: CompetitiveNetwork, learned: Learned) -> Array:
         """Whether the bounds or the normalisation would move a column that does not fire."""
         return jnp.any(unsettled_columns(network, learned.weights))
 
     def present(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         memo: Array,
         spikes: Array,
@@ -73,7 +73,7 @@ class Ahead(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, Array, Array]:
-        """See `jsnn.simulate.Engine`; the batch is one."""
+        """See `jsnn.engines.Engine`; the batch is one."""
         touched, theta = self.attempt(network, learned, spikes[0], active[0], valid[0], dt, keys[0])
         fits = touched.n <= self.capacity
         index = jnp.where(fits, touched.index, network.n_neurons)
@@ -104,14 +104,14 @@ class Ahead(Online):
 
     def respond(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         spikes: Array,
         active: Array,
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.simulate.Responder`: nothing is touched."""
+        """See `jsnn.engines.Responder`: nothing is touched."""
         still, n_steps = frozen(network, -jnp.inf), spikes.shape[1]
 
         def one(presentation):
@@ -135,7 +135,7 @@ class Ahead(Online):
 
     def attempt(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         raster: Array,
         active: Array,
@@ -297,7 +297,7 @@ class Ahead(Online):
         return touched, decayed(theta, n_steps - n)
 
 
-def refusal(network: Network) -> str | None:
+def refusal(network: CompetitiveNetwork) -> str | None:
     """Why this engine cannot train a network, in a line; None if it can."""
     return moves_silent(network) or restless(network)
 
@@ -322,7 +322,7 @@ def steps(
     return carry, n
 
 
-def at_rest(network: Network, layer: tuple[State, State], theta: Array, dt: Array | float) -> Array:
+def at_rest(network: CompetitiveNetwork, layer: tuple[State, State], theta: Array, dt: Array | float) -> Array:
     """Whether no neuron can fire any more if nothing arrives and no threshold sinks below `theta`; False if it cannot
     be told.
     """

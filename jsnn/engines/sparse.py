@@ -1,6 +1,6 @@
 """The sparse engine: online learning spike by spike, for networks in which many neurons fire.
 
-It computes what `jsnn.simulate.dense` defines, for one presentation at a time. In each step only the rows of the inputs
+It computes what `jsnn.engines.dense` defines, for one presentation at a time. In each step only the rows of the inputs
 that fire and the columns of the neurons that fire are touched, one after the other, in place: the cost is one add and
 one application of the rule's functions for each synaptic event. As the rows of this step are the drive of the next one,
 they are summed on the way.
@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.networks.competitive import Learned, Network
-from jsnn.simulate import Online, plasticity
+from jsnn.engines import Online, plasticity
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
-def refusal(network: Network) -> str | None:
+def refusal(network: CompetitiveNetwork) -> str | None:
     """Why this engine cannot train a network, in a line; None if it can."""
     return "its synapses have delays" if network.longest_delay else None
 
@@ -25,14 +25,14 @@ def refusal(network: Network) -> str | None:
 class Sparse(Online):
     """The engine of this module. It has nothing to remember between presentations."""
 
-    def start(self, network: Network, learned: Learned) -> tuple[()]:
+    def start(self, network: CompetitiveNetwork, learned: Learned) -> tuple[()]:
         """Nothing."""
         del network, learned
         return ()
 
     def present(
         self,
-        network: Network,
+        network: CompetitiveNetwork,
         learned: Learned,
         memo: tuple[()],
         spikes: Array,
@@ -41,7 +41,7 @@ class Sparse(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
-        """See `jsnn.simulate.Engine`; the batch is one."""
+        """See `jsnn.engines.Engine`; the batch is one."""
         rule, adaptation = network.rule, network.neuron.adaptation
         raster = spikes[0] & valid[0]
         n_steps, n_active = raster.shape

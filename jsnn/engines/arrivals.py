@@ -6,7 +6,7 @@ from jax import Array
 
 from jsnn.core.protocols import Rule
 from jsnn.core.pytree import node
-from jsnn.networks.competitive import Learned, Network
+from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 CHUNK = 256  # input spikes that are added up at once
 WORD = 32  # bits
@@ -56,7 +56,7 @@ def events_of(raster: Array) -> Events:
     return jax.lax.fori_loop(0, len(words), word, none)
 
 
-def drives_of(network: Network, learned: Learned, events: Events, active: Array, n_steps: int) -> Array:
+def drives_of(network: CompetitiveNetwork, learned: Learned, events: Events, active: Array, n_steps: int) -> Array:
     """The sum of the weights, within their bounds, whose spikes arrive in each step: `float32[n_steps, n_neurons]`."""
     delay, rule = learned.delay, network.rule
     rows = network.longest_delay + 1
