@@ -138,7 +138,13 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
         label += f", {1 + float(inputs.again.brighter) * (int(times) - 1):g} times as bright"
     threshold = float(network.neuron.v_threshold + learned.theta[neuron])
     return plots.presentation(
-        raster[:, 0], recording.spikes[:, 0], recording.v[:, 0, neuron], threshold, neuron, float(inputs.dt), label
+        raster[:, 0],
+        recording.spikes[:, 0],
+        recording.v_before[:, 0, neuron],
+        threshold,
+        neuron,
+        float(inputs.dt),
+        label,
     )
 
 

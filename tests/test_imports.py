@@ -21,6 +21,7 @@ LAYERS = (
     ("runs",),
     ("analysis",),
     ("plots",),
+    ("api",),
     ("experiments",),
 )
 LAYER = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
@@ -85,6 +86,8 @@ def test_there_is_something_to_look_at():
 @pytest.mark.parametrize("module", SOURCES)
 def test_imports_point_one_way(module):
     here = part(module)
+    if module == "jsnn":  # the face: its names are imported when they are used
+        return
     assert here in LAYER, f"{module}: give it a place in LAYERS"
     for other in imports(module) - {"jsnn"}:
         there = part(other)

@@ -129,6 +129,17 @@ class Neuron(Protocol):
 
 
 @runtime_checkable
+class CurrentDriven(Protocol):
+    """A neuron that can be driven by a steady current, as `jsnn.simulate_neuron` does."""
+
+    def drive(self, current: Array | float, dt: Array | float) -> Array | float:
+        """What `integrate` takes in a step of `dt` ms under a steady current R * I: the depolarisation (mV) at which
+        the membrane would settle.
+        """
+        ...
+
+
+@runtime_checkable
 class Coasting(Neuron, Protocol):
     """A neuron that sums its input linearly until it fires: several steps of it can be taken at once."""
 

@@ -122,7 +122,7 @@ class Ahead(Online):
             def step(carry, inputs):
                 fast, counts = carry
                 drive, chance = inputs
-                fast, _ = still.step(fast, drive[None], learned.theta, dt, chance)
+                fast, _, _ = still.step(fast, drive[None], learned.theta, dt, chance)
                 return (fast, counts + fast.spikes[0]), ()
 
             def quiet(carry):
@@ -253,7 +253,7 @@ class Ahead(Online):
             inhibition, current = network.inhibition.step(inhibition, touched.spikes, dt)
             lateral = jnp.broadcast_to(current[:, -1:], (1, n_neurons))
             lateral = lateral.at[0, touched.index].set(current[0, :-1], mode="drop")
-            layer, spikes, was_reset = network.move(layer, drive[None], lateral, theta, dt, chance)
+            layer, spikes, was_reset, _ = network.move(layer, drive[None], lateral, theta, dt, chance)
             fired, was_reset = spikes[0] & valid, was_reset[0] & valid
             recent = recent << 1 | s_pre.astype(jnp.uint32)
             happened = jnp.any(was_reset)

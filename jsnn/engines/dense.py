@@ -17,6 +17,8 @@ class Recording(Node):
 
     spikes: Array  # bool[n_steps, batch, n_neurons]
     v: Array  # mV, [n_steps, batch, n_neurons], after resets
+    v_before: Array  # mV, likewise, before resets: where a neuron fires, it is at its threshold or above
+    theta: Array  # mV, [n_steps, n_neurons]: the adaptive part of the thresholds that v_before was compared with
 
 
 def delayed(raster: Array) -> Array:
@@ -148,7 +150,8 @@ def _steps(
             drive = arrived.astype(weights.dtype) @ weights
         else:
             drive = jnp.sum(jnp.where(arrived, weights, 0.0), axis=0, keepdims=True)
-        fast, was_reset = network.step(fast, gains * drive, theta, dt, chance)
+        at = theta
+        fast, was_reset, v = network.step(fast, gains * drive, theta, dt, chance)
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
             theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
@@ -167,7 +170,7 @@ def _steps(
             dw = plasticity.change_of_each(rule, weights, arrived, size, pre, post.fast)
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
         carry = weights, theta, fast, pre, post, fired, past, arrived
-        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v)
+        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v, v_before=v, theta=at)
 
     silent = jnp.zeros((batch, network.n_neurons), bool)
     arrived = jnp.zeros((batch, n_input) if delay is None else delay.shape, bool)
@@ -216,8 +219,8 @@ def respond(
 
     def step(fast: Fast, inputs):
         drive, chance = inputs
-        fast, _ = network.step(fast, drive, learned.theta, dt, chance)
-        return fast, Recording(spikes=fast.spikes, v=fast.neuron.v)
+        fast, _, v = network.step(fast, drive, learned.theta, dt, chance)
+        return fast, Recording(spikes=fast.spikes, v=fast.neuron.v, v_before=v, theta=learned.theta)
 
     _, recording = jax.lax.scan(step, network.reset(batch), (drive, network.chance(key, n_steps, batch)))
     return jnp.sum(recording.spikes, axis=0, dtype=float), recording

@@ -61,7 +61,7 @@ class Sparse(Online):
             s_pre, t, chance = inputs
             if adaptation is not None:
                 theta = adaptation.decay_step(theta, dt)
-            fast, was_reset = network.step(fast, gains * drive[None], theta, dt, chance)
+            fast, was_reset, _ = network.step(fast, gains * drive[None], theta, dt, chance)
             fast = dataclasses.replace(fast, spikes=fast.spikes & valid[0])
             if adaptation is not None:
                 theta = theta + adaptation.theta_plus * (was_reset[0] & valid[0])

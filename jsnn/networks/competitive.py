@@ -165,25 +165,29 @@ class CompetitiveNetwork(Node):
         tie = jax.random.uniform(key_tie, (n_steps, batch, self.n_winners)) if self.tie_break == "random" else None
         return Chance(neuron=jax.random.split(key_neuron, n_steps), tie=tie)
 
-    def step(self, fast: Fast, drive: Array, theta: Array, dt: Array | float, chance: Chance) -> tuple[Fast, Array]:
+    def step(
+        self, fast: Fast, drive: Array, theta: Array, dt: Array | float, chance: Chance
+    ) -> tuple[Fast, Array, Array]:
         """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection; `chance` is
         of this step.
 
-        Returns the state with this step's spikes in it, and which neurons were reset (`bool[batch, n_neurons]`:
-        those that fired, and the ghosts where there are any).
+        Returns the state with this step's spikes in it, which neurons were reset (`bool[batch, n_neurons]`:
+        those that fired, and the ghosts where there are any), and their potentials before that (mV, likewise).
         """
         inhibition, lateral = self.inhibition.step(fast.inhibition, fast.spikes, dt)
-        (neuron, synapse), spikes, was_reset = self.move((fast.neuron, fast.synapse), drive, lateral, theta, dt, chance)
-        return Fast(neuron=neuron, synapse=synapse, inhibition=inhibition, spikes=spikes), was_reset
+        layer, spikes, was_reset, v = self.move((fast.neuron, fast.synapse), drive, lateral, theta, dt, chance)
+        return Fast(neuron=layer[0], synapse=layer[1], inhibition=inhibition, spikes=spikes), was_reset, v
 
     def move(
         self, layer: tuple[State, State], drive: Array, lateral: Array, theta: Array, dt: Array | float, chance: Chance
-    ) -> tuple[tuple[State, State], Array, Array]:
-        """One step of the layer's neurons and synapses, its inhibition apart: their state, who fired, who was reset."""
+    ) -> tuple[tuple[State, State], Array, Array, Array]:
+        """One step of the layer's neurons and synapses, its inhibition apart: their state, who fired, who was reset,
+        and the potentials (mV) before resets.
+        """
         neuron, synapse = layer
         synapse, current = self.synapse.step(synapse, drive, lateral, neuron.v, dt)
         noise = self.neuron.noise(chance.neuron, drive.shape)
         neuron, excess = self.neuron.integrate(neuron, current, theta, dt, noise)
         spikes = winners(self.tie_break, excess, chance.tie, self.n_winners)
         was_reset = excess >= 0 if self.ghosts else spikes
-        return (self.neuron.fire(neuron, was_reset), synapse), spikes, was_reset
+        return (self.neuron.fire(neuron, was_reset), synapse), spikes, was_reset, neuron.v

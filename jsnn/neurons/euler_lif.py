@@ -61,6 +61,11 @@ class EulerLIF(Node):
         excess = jnp.where(held, -jnp.inf, v - (self.v_threshold + theta))
         return dataclasses.replace(after, v=v), excess
 
+    def drive(self, current: Array | float, dt: Array | float) -> Array | float:
+        """The input of a step under a steady current: the current itself; see `jsnn.core.protocols.CurrentDriven`."""
+        del dt
+        return current
+
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)

@@ -43,6 +43,10 @@ class IF(Node):
         v = jnp.maximum(state.v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return membrane.after(state, v, dt), v - (self.v_threshold + theta)
 
+    def drive(self, current: Array | float, dt: Array | float) -> Array | float:
+        """The input of a step under a steady current, here in mV per ms: without leak nothing settles."""
+        return current * dt
+
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         v = self.v_reset if self.reset == "hard" else state.v - (self.v_threshold - self.v_reset)

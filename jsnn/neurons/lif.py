@@ -49,6 +49,10 @@ class LIF(Node):
         v = jnp.maximum(v + jnp.where(membrane.is_refractory(state, dt), 0.0, current), self.v_floor)
         return membrane.after(state, v, dt), v - (self.v_threshold + theta)
 
+    def drive(self, current: Array | float, dt: Array | float) -> Array | float:
+        """The input of a step under a steady current; see `jsnn.core.protocols.CurrentDriven`. Exact for any dt."""
+        return current * -jnp.expm1(-dt / self.tau_m)
+
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         v = self.v_reset if self.reset == "hard" else state.v - (self.v_threshold - self.v_reset)

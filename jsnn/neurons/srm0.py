@@ -58,6 +58,10 @@ class SRM0(Node):
             excess = jnp.where(membrane.is_refractory(state, dt), -jnp.inf, excess)
         return membrane.after(state, v, dt), excess
 
+    def drive(self, current: Array | float, dt: Array | float) -> Array | float:
+        """The input of a step under a steady current; see `CurrentDriven`. `epsilon_0` is taken out."""
+        return current * -jnp.expm1(-dt / self.tau_m) / self.epsilon_0
+
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
         """Reset and refractoriness."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)

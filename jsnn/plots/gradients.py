@@ -7,13 +7,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import ticker
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from jsnn.core.errors import InputError
 from jsnn.core.text import LABEL, plain
 from jsnn.data import SPLITS
 from jsnn.plots.studies import label, word
-from jsnn.plots.style import COLOURS, FAINT, STYLE, colour, look, titled
+from jsnn.plots.style import COLOURS, FAINT, STYLE, Figure, colour, look, titled
 
 Record = Mapping[str, Any]
 MARKERS = "osD^vP"

@@ -9,12 +9,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import patheffects, ticker
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from jsnn.core.errors import InputError
 from jsnn.core.text import name as shown
-from jsnn.plots.style import ACCENT, COLOURS, DASHES, HEAT, INK, MUTED, STYLE, colour_bar, heat, titled
+from jsnn.plots.style import ACCENT, COLOURS, DASHES, HEAT, INK, MUTED, STYLE, Figure, colour_bar, heat, titled
 
 
 @mpl.rc_context(STYLE)
@@ -96,7 +95,8 @@ def presentation(
     """One presentation, seen from one neuron: input raster, output raster and its membrane, over time in ms.
 
     `input_raster` bool [T, n_in]; `output_spikes` bool [T, n], where `neuron` is highlighted; `v` [T], its
-    potential after each step (mV); `threshold` [T] or a number (mV); `dt` in ms; `label`, what was presented.
+    potential in each step, before a spike resets it (mV); `threshold` [T] or a number (mV); `dt` in ms; `label`, what
+    was presented.
     """
     inputs, outputs, v = np.asarray(input_raster, bool), np.asarray(output_spikes, bool), np.asarray(v, float)
     if not (inputs.ndim == outputs.ndim == 2 and len(inputs) == len(outputs) == v.size > 0 and v.ndim == 1):

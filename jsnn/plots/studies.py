@@ -17,13 +17,26 @@ import numpy as np
 from matplotlib import lines, ticker
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from jsnn.analysis import statistics
 from jsnn.core.errors import InputError
 from jsnn.core.text import LABEL, plain
 from jsnn.core.text import name as shown
-from jsnn.plots.style import ACCENT, CHANCE, FAINT, INK, MUTED, STYLE, colour, colour_bar, dash, heat, look, titled
+from jsnn.plots.style import (
+    ACCENT,
+    CHANCE,
+    FAINT,
+    INK,
+    MUTED,
+    STYLE,
+    Figure,
+    colour,
+    colour_bar,
+    dash,
+    heat,
+    look,
+    titled,
+)
 from jsnn.runs import results
 
 Record = Mapping[str, Any]

@@ -1,6 +1,7 @@
 """What all figures share: colours, type, a title, a heat map, and how a figure is written."""
 
 import colorsys
+import io
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -10,9 +11,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib import cm, patches
+from matplotlib import figure as mpl_figure
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 
 from jsnn.core import files
 from jsnn.core.errors import InputError
@@ -34,6 +35,16 @@ OWN: Any = {
 PROCESS = ("backend", "backend_fallback", "interactive", "toolbar", "timezone", "date.epoch")  # not of a figure
 STYLE: Any = {key: value for key, value in mpl.rcParamsDefault.items() if key not in PROCESS} | OWN  # no matplotlibrc
 FORMATS = (".png", ".pdf", ".svg", ".eps", ".jpg")
+
+
+class Figure(mpl_figure.Figure):
+    """A matplotlib figure that notebooks draw by themselves, without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.savefig(file, format="png")
+        return file.getvalue()
 
 
 def colour(i: int) -> str:

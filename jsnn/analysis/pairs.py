@@ -1,0 +1,52 @@
+"""What a learning rule does with isolated pairs of spikes: its STDP window, measured by applying it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jsnn.core.protocols import Rule
+from jsnn.engines import plasticity
+
+
+def window(
+    rule: Rule, lags: np.ndarray, dt: float = 1.0, w: float | None = None, slow: float | None = None
+) -> np.ndarray:
+    """The weight change of one pair of spikes, as a function of the time between them.
+
+    Each pair is presented to a synapse at rest: the traces of the rule move step by step, and its two functions are
+    applied at the spikes. The weight is `w` throughout, so that the changes of both events add up.
+
+    Args:
+        rule: A learning rule.
+        lags: int[n]. Steps from the presynaptic spike to the postsynaptic one; negative: the postsynaptic one is first.
+        dt: ms, of a step.
+        w: mV, the weight; by default the middle between its bounds, or 0.5 where one of them is infinite.
+        slow: For a rule with a slow trace: what the trace is at the postsynaptic spike, as if other postsynaptic spikes
+            had come before; None: there was none.
+
+    Returns:
+        dw, in the unit of the weight, float32[n].
+    """
+    lags = np.asarray(lags)
+    span = int(np.max(np.abs(lags), initial=0))
+    middle = 0.5 * (float(rule.w_min) + float(rule.w_max))
+    weight = jnp.asarray(w if w is not None else middle if np.isfinite(middle) else 0.5, float)
+    t = jnp.arange(2 * span + 1)[:, None]
+    of_pre, of_post = t == span, t == span + lags
+
+    def step(carry: tuple[Array, plasticity.PostTraces, Array], spikes: tuple[Array, Array]):
+        pre, post, total = carry
+        s_pre, s_post = spikes
+        pre = rule.pre_trace.step(pre, s_pre, dt)
+        post, size = plasticity.after(rule, post, s_post, dt)
+        if slow is not None and rule.slow_trace is not None:
+            size = slow * s_post
+        dw = size * rule.on_post(weight, pre, 0.0)
+        if post.fast is not None:
+            dw = dw + s_pre * rule.on_pre(weight, 0.0, post.fast)
+        return (pre, post, total + dw), None
+
+    shape = lags.shape
+    start = jnp.zeros(shape), plasticity.at_rest(rule, shape), jnp.zeros(shape)
+    return np.asarray(jax.lax.scan(step, start, (of_pre, of_post))[0][2])
