@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from jsnn.core.errors import Deserted, InputError
+from jsnn.core.errors import InputError, PeerLost
 from jsnn.core.text import plain
 
 CODES = (
@@ -157,7 +157,7 @@ def run(main: Callable[[], None], hint: str = "", unwinds: bool = False) -> None
             line, code = f"error: {saved}{STOP.asked}; start all with --resume", 3
         else:
             line, code = STOP.line(str(stop)), STOP.code
-    except Deserted as error:
+    except PeerLost as error:
         time.sleep(2.0)  # who watches the connections may know better
         line, code = f"error: {error}; start all with --resume", 3
     except Exception:

@@ -123,14 +123,14 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
 
         def present(state, spikes):
             raster = dense.spread(spikes[None], rasters.active[0], network.n_input)
-            counts, recording = dense.respond(network.asked(), learned, raster, inputs.dt, key)
+            counts, recording = dense.infer(network.for_inference(), learned, raster, inputs.dt, key)
             return (state[0] + 1, raster, recording), counts
 
         spikes, times = rasters.spikes[0, 0], jnp.zeros((), int)
         empty = jax.eval_shape(lambda: present((times,), spikes)[0])
         state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), empty)
         of_image = jax.random.fold_in(inputs.key(trials.TEST), 0)
-        return trials.until_answered(inputs, of_image, rasters.pixels[0, 0], spikes, present, state)
+        return trials.present_until_response(inputs, of_image, rasters.pixels[0, 0], spikes, present, state)
 
     (times, raster, recording), counts = shown(inputs, network, learned)
     neuron, label = int(np.argmax(counts[0])), str(dataset.test_labels[0])

@@ -21,7 +21,7 @@ from jsnn.engines import dense, record
 from jsnn.engines.batch import Batch
 from jsnn.engines.dense import Dense
 from jsnn.engines.record import Record
-from jsnn.engines.stimulus import Inputs, spikes_of, until_answered
+from jsnn.engines.stimulus import Inputs, present_until_response, spikes_of
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 STEPS = 200  # of a neuron alone, if nothing else is said
@@ -110,7 +110,7 @@ def simulate(
     with the key `jax.random.fold_in(key, b)`.
 
     Args:
-        network: The network, with its settings as they are: `network.asked()` has those of inference.
+        network: The network, with its settings as they are: `network.for_inference()` has those of inference.
         state: What it has learned so far: `network.init(key)`, or of `learn` or `fit`.
         inputs: Encoder, number of steps and time step. An image is shown once, whatever `inputs.again` says.
         image: uint8 from 0 to 255, or floats from 0 to 1; [n_input], or any shape with so many pixels. A batch has an
@@ -149,12 +149,12 @@ def _simulate(
     of_encoder, of_network = _split(keys)
     raster = jax.vmap(partial(spikes_of, inputs), out_axes=1)(of_encoder, pixels)
     if learn:
-        now, valid = network.at(n_seen), jnp.ones(batch, bool)
+        now, valid = network.annealed(n_seen), jnp.ones(batch, bool)
         state, _, recording = dense.present(now, state, raster, valid, inputs.dt, of_network[0])
     else:
 
         def one(spikes: Array, key: Array) -> dense.Recording:
-            return dense.respond(network, state, spikes[:, None], inputs.dt, key)[1]
+            return dense.infer(network, state, spikes[:, None], inputs.dt, key)[1]
 
         recording = jax.vmap(one, in_axes=(1, 0), out_axes=1)(raster, of_network)
         recording = jax.tree.map(lambda x: x.reshape(x.shape[0], batch, -1), recording)
@@ -211,7 +211,7 @@ def _learn(
     def step(state: Learned, shown: tuple[Array, Array]):
         pixels, index = shown
         of_encoder, of_network = _split(jax.vmap(partial(jax.random.fold_in, key))(index))
-        now = network.at(n_seen + index[0])
+        now = network.annealed(n_seen + index[0])
         spikes = jax.vmap(partial(spikes_of, inputs))(of_encoder, pixels)
         if batch > 1:
             return engine.present(now, state, (), spikes, everywhere, index < n, inputs.dt, of_network)[0], None
@@ -220,7 +220,7 @@ def _learn(
             state, counts, _ = dense.present(now, state, spikes[:, None], index < n, inputs.dt, of_network[0])
             return state, counts
 
-        return until_answered(inputs, of_encoder[0], pixels[0], spikes[0], present, state)[0], None
+        return present_until_response(inputs, of_encoder[0], pixels[0], spikes[0], present, state)[0], None
 
     return jax.lax.scan(step, state, (pixels, index))[0]
 
@@ -249,17 +249,17 @@ def infer(network: CompetitiveNetwork, state: Learned, inputs: Inputs, images: A
 
 
 def _infer(network: CompetitiveNetwork, state: Learned, inputs: Inputs, pixels: Array, key: Array) -> Array:
-    asked = network.asked()
+    trained = network.for_inference()
 
     def one(shown: tuple[Array, Array]) -> Array:
         pixels, index = shown
         of_encoder, of_network = jax.random.split(jax.random.fold_in(key, index))
 
         def present(state: tuple[()], spikes: Array):
-            return state, dense.respond(asked, learned, spikes[:, None], inputs.dt, of_network)[0]
+            return state, dense.infer(trained, learned, spikes[:, None], inputs.dt, of_network)[0]
 
         learned, spikes = state, spikes_of(inputs, of_encoder, pixels)
-        return until_answered(inputs, of_encoder, pixels, spikes, present, ())[1][0]
+        return present_until_response(inputs, of_encoder, pixels, spikes, present, ())[1][0]
 
     at_once = 1 if jax.default_backend() == "cpu" or inputs.again is not None else CHUNK
     return jax.lax.map(one, (pixels, jnp.arange(len(pixels))), batch_size=at_once)

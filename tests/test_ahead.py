@@ -49,16 +49,18 @@ def case(choice, seed):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def both(engine, network, learned, memo, of_dense, spikes, active, key):
+def both(engine, network, learned, engine_state, of_dense, spikes, active, key):
     """One presentation by each engine, from its own state; then both answer it."""
     valid = jnp.ones(1, bool)
-    n_touched = engine.attempt(network, learned, spikes[0], active[0], valid[0], 1.0, key)[0].n
-    learned, memo, counts = engine.present(network, learned, memo, spikes, active, valid, 1.0, key[None])
+    n_fired = engine.simulate(network, learned, spikes[0], active[0], valid[0], 1.0, key)[0].n
+    learned, engine_state, counts = engine.present(
+        network, learned, engine_state, spikes, active, valid, 1.0, key[None]
+    )
     raster = dense.spread(spikes, active, network.n_input)
     of_dense, dense_counts, _ = dense.present(network, of_dense, raster, valid, 1.0, key)
-    answers = engine.respond(network, learned, spikes, active, 1.0, key[None])
-    dense_answers, _ = dense.respond(network, of_dense, raster, 1.0, key)
-    return learned, memo, of_dense, (counts, dense_counts, answers, dense_answers), n_touched
+    answers = engine.infer(network, learned, spikes, active, 1.0, key[None])
+    dense_answers, _ = dense.infer(network, of_dense, raster, 1.0, key)
+    return learned, engine_state, of_dense, (counts, dense_counts, answers, dense_answers), n_fired
 
 
 @pytest.mark.parametrize("choice", some, ids=label)
@@ -69,19 +71,19 @@ def test_ahead_is_dense_in_float64(choice):
     def examples(seed):
         network, learned, rasters = case(choice, seed)
         engine = Ahead(capacity=choice["capacity"])
-        memo, of_dense = engine.start(network, learned), learned
+        engine_state, of_dense = engine.start(network, learned), learned
         active = np.append(np.arange(N_INPUT), [N_INPUT] * 2).astype(np.int32)[None]
         for n, raster in enumerate(rasters):
             spikes = np.append(raster, np.zeros((T, 1, 2), bool), axis=2)[:, 0][None]
             key = jax.random.fold_in(jax.random.key(seed), n)
-            learned, memo, of_dense, counts, n_touched = both(
-                engine, network, learned, memo, of_dense, spikes, active, key
+            learned, engine_state, of_dense, counts, n_fired = both(
+                engine, network, learned, engine_state, of_dense, spikes, active, key
             )
             np.testing.assert_array_equal(counts[0], counts[1])
             np.testing.assert_array_equal(counts[2], counts[3])
             assert_same(learned, of_dense)
             total.append(int(counts[0].sum()))
-            fitted.append(bool(n_touched <= choice["capacity"]))
+            fitted.append(bool(n_fired <= choice["capacity"]))
 
     examples()
     assert sum(total) > 40 and (choice["capacity"] < N or all(fitted))

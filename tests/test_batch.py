@@ -37,7 +37,7 @@ FACTORS = {
     "norm_order": (1, 2, None),
     "scaling": (False, True),
     "reduction": get_args(Reduction),
-    "online": (Event(capacity=6, piece=20), Event(capacity=2, piece=20), Sparse(), Dense()),
+    "online": (Event(capacity=6, segment=20), Event(capacity=2, segment=20), Sparse(), Dense()),
 }
 BATCH = 4
 structures = pairwise(FACTORS)
@@ -128,11 +128,11 @@ def test_a_batch_of_one_is_online(choice):
                 assert_same(*both)
 
 
-answers = functools.partial(jax.jit, static_argnums=0)(lambda engine, *rest: engine.respond(*rest))
+answers = functools.partial(jax.jit, static_argnums=0)(lambda engine, *rest: engine.infer(*rest))
 
 
 @pytest.mark.parametrize("choice", structures[10:12], ids=label)
-@pytest.mark.parametrize("engine", [Event(capacity=6, piece=20), Event(capacity=1, piece=None)], ids=str)
+@pytest.mark.parametrize("engine", [Event(capacity=6, segment=20), Event(capacity=1, segment=None)], ids=str)
 def test_frozen_networks_answer_alike(choice, engine):
     """Whether the presentations fit the event engine or not."""
     total = 0

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jsnn.core.protocols import Settling
+from jsnn.core.protocols import BoundedPotential
 from jsnn.core.pytree import static_fields
 from jsnn.encoders import ENCODERS
 from jsnn.engines import plasticity
@@ -61,13 +61,13 @@ def exercise_encoder(encoder, key, scan):
 
 
 def exercise_synapse(synapse, key, scan):
-    """Currents, charges and states under random arrivals, at potentials that move."""
+    """Currents, their bounds and states under random arrivals, at potentials that move."""
     del key
 
     def step(state, inputs):
         v = -60.0 + inputs
         state, current = synapse.step(state, jnp.maximum(inputs, 0.0), jnp.minimum(inputs, 0.0), v, DT / 4)
-        return state, (current, synapse.charge(state, v, DT / 4), state)
+        return state, (current, synapse.current_bound(state, v, DT / 4), state)
 
     return scan(step, synapse.init((BATCH, N)), CURRENTS)[1]
 
@@ -104,11 +104,11 @@ def exercise_rule(rule, key, scan):
         w, pre, post = carry
         s_pre, s_post = inputs
         pre = rule.pre_trace.step(pre, s_pre, DT)
-        post, size = plasticity.after(rule, post, s_post, DT)
+        post, size = plasticity.update_traces(rule, post, s_post, DT)
         dw = plasticity.change(rule, w, s_pre, size, pre, post.fast, "sum", jnp.float32(BATCH), jnp.full(N, BATCH))
         return (jnp.clip(w + dw, rule.w_min, rule.w_max), pre, post), (w, pre, post)
 
-    start = jnp.asarray(WEIGHTS), jnp.zeros((BATCH, N)), plasticity.at_rest(rule, (BATCH, N))
+    start = jnp.asarray(WEIGHTS), jnp.zeros((BATCH, N)), plasticity.initial_traces(rule, (BATCH, N))
     return scan(step, start, SPIKES)[1]
 
 
@@ -345,11 +345,11 @@ def test_excitation_pushes_and_inhibition_pulls_its_own_neuron(synapse):
 
 
 @every_synapse
-def test_charge_bounds_what_is_left(synapse):
+def test_current_bound_bounds_what_is_left(synapse):
     """Of the positive currents, wherever the potential goes meanwhile."""
     dt, v = DT / 4, jnp.full((BATCH, N), -60.0)
     state, _ = synapse.step(synapse.init((BATCH, N)), jnp.abs(jnp.asarray(CURRENTS[0])), 0 * v, v, dt)
-    bound, total = synapse.charge(state, v, dt), 0.0
+    bound, total = synapse.current_bound(state, v, dt), 0.0
     for t in range(200):
         state, current = synapse.step(state, 0 * v, 0 * v, v, dt)
         total = total + jnp.maximum(current, 0.0)
@@ -361,22 +361,22 @@ def test_charge_bounds_what_is_left(synapse):
 # ---------------------------------------------------------------- neurons
 
 
-SETTLING = [pytest.param(neuron, id=name) for name, neuron in NEURONS.items() if isinstance(neuron, Settling)]
+BOUNDED = [pytest.param(neuron, id=name) for name, neuron in NEURONS.items() if isinstance(neuron, BoundedPotential)]
 
 
-@pytest.mark.parametrize("neuron", SETTLING)
-def test_peak_bounds_the_potential(neuron):
-    """From any state, however the charge comes."""
+@pytest.mark.parametrize("neuron", BOUNDED)
+def test_potential_bound_bounds_the_potential(neuron):
+    """From any state, however the currents come."""
     state = neuron.init((BATCH, N))
     state = dataclasses.replace(state, v=state.v + jnp.asarray(CURRENTS[0]))
     currents = np.maximum(CURRENTS[1:], 0.0)
-    peak = neuron.peak(state, jnp.asarray(currents.sum(axis=0)), DT)
+    bound = neuron.potential_bound(state, jnp.asarray(currents.sum(axis=0)), DT)
     highest, theta = state.v, jnp.full(N, 1e9)
     for current in currents:
         state, _ = neuron.integrate(state, jnp.asarray(current), theta, DT, neuron.noise(KEY, current.shape))
         highest = jnp.maximum(highest, state.v)
-    assert (highest <= peak + 1e-3).all()
-    assert SETTLING
+    assert (highest <= bound + 1e-3).all()
+    assert BOUNDED
 
 
 @every_neuron
@@ -454,7 +454,7 @@ def test_on_pre_is_affine_in_post_and_does_not_read_pre(rule):
 
 @every_rule
 def test_on_post_is_affine_in_pre_and_does_not_read_post(rule):
-    """Linear, unless the rule is `unpaired`: the row of a silent input does not change (engines skip it)."""
+    """Linear, unless it updates silent inputs: the row of a silent input does not change (engines skip it)."""
 
     def f(pre, post=0.0):
         return np.broadcast_to(rule.on_post(W, pre, post), W.shape)
@@ -462,8 +462,8 @@ def test_on_post_is_affine_in_pre_and_does_not_read_post(rule):
     a, b, x, y = VALUES
     np.testing.assert_array_equal(f(a, x), f(a, y))
     alone = f(0 * a)
-    assert (alone != 0).any() if rule.unpaired else (alone == 0).all()
-    assert not (rule.unpaired and rule.slow_trace is not None)
+    assert (alone != 0).any() if rule.updates_silent_inputs else (alone == 0).all()
+    assert not (rule.updates_silent_inputs and rule.slow_trace is not None)
     assert (f(a) != alone).any()
     np.testing.assert_allclose(f(a + b) - alone, f(a) - alone + f(b) - alone, rtol=1e-4, atol=1e-6)
 
@@ -481,7 +481,7 @@ def test_rules_are_elementwise(rule):
 @every_rule
 def test_no_spikes_no_change(rule):
     silent, traces = jnp.zeros((BATCH, N), bool), jnp.ones((BATCH, N))
-    post, size = plasticity.after(rule, plasticity.at_rest(rule, (BATCH, N)), silent, DT)
+    post, size = plasticity.update_traces(rule, plasticity.initial_traces(rule, (BATCH, N)), silent, DT)
     for reduction in ("sum", "max"):
         dw = plasticity.change(rule, jnp.asarray(W), silent, size, traces, post.fast, reduction, 2.0, jnp.full(N, 2))
         np.testing.assert_array_equal(dw, 0)
@@ -492,11 +492,11 @@ def test_traces_and_weights_are_fixed_points(rule):
     w, traces, spikes = jnp.asarray(W), jnp.zeros((BATCH, N)), jnp.zeros((BATCH, N), bool)
 
     def start(rule):
-        return w, traces, plasticity.at_rest(rule, traces.shape)
+        return w, traces, plasticity.initial_traces(rule, traces.shape)
 
     def step(rule):
         _, pre, post = start(rule)
-        pre, (post, size) = rule.pre_trace.step(pre, spikes, DT), plasticity.after(rule, post, spikes, DT)
+        pre, (post, size) = rule.pre_trace.step(pre, spikes, DT), plasticity.update_traces(rule, post, spikes, DT)
         n_fired = jnp.full(N, 2)
         return plasticity.change(rule, w, spikes, size, pre, post.fast, "sum", jnp.float32(2), n_fired), pre, post
 

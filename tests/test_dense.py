@@ -20,7 +20,7 @@ from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import RULES, STDP
 
 REDUCTIONS, TIE_BREAKS = get_args(Reduction), get_args(TieBreak)
-present, respond = jax.jit(dense.present), jax.jit(dense.respond)
+present, respond = jax.jit(dense.present), jax.jit(dense.infer)
 
 FACTORS = {
     "neuron": (IF, LIF),

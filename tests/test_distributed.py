@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jsnn.core.errors import Deserted, InputError
+from jsnn.core.errors import InputError, PeerLost
 from jsnn.grid import link, processes
 
 ROOT = Path(__file__).parent.parent
@@ -211,9 +211,9 @@ def test_processes_that_do_not_agree():
 
 def test_processes_that_do_not_come():
     (error,) = meet(free_port(), (2, 0), seconds=0.5)
-    assert isinstance(error, Deserted) and "process 1 of 2 did not come within" in str(error)
+    assert isinstance(error, PeerLost) and "process 1 of 2 did not come within" in str(error)
     (error,) = meet(free_port(), (2, 1), seconds=0.5)
-    assert isinstance(error, Deserted) and "there was no answer from process 0 at localhost:" in str(error)
+    assert isinstance(error, PeerLost) and "there was no answer from process 0 at localhost:" in str(error)
 
 
 def test_a_port_in_use_and_strangers():
@@ -221,7 +221,7 @@ def test_a_port_in_use_and_strangers():
         port = other.getsockname()[1]
         first, second = meet(port, (2, 0), (2, 1), seconds=0.5)
     assert str(first).startswith(f"process 0 cannot listen on port {port}: Address already in use; give all")
-    assert isinstance(second, Deserted)
+    assert isinstance(second, PeerLost)
     port, said = free_port(), []
 
     def strange():

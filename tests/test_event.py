@@ -2,7 +2,7 @@
 
 Several presentations in a row, each engine going on from what it has learned itself: neurons that fire for the first
 time and again, ties and ghosts, columns that the bounds and the normalisation move although they are silent, more
-neurons than there are slots, pieces that are coasted through.
+neurons than there are slots, segments that are advanced in closed form.
 """
 
 import dataclasses
@@ -43,42 +43,44 @@ N_ACTIVE = 24
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def both(engine, network, learned, memo, of_dense, spikes, active, key):
+def both(engine, network, learned, engine_state, of_dense, spikes, active, key):
     """One presentation by each engine, from its own state; and the spikes of the event engine's attempt."""
-    tried = engine.attempt(network, learned, memo, spikes[0], active[0], jnp.array(True), 1.0, key)
+    result = engine.simulate(network, learned, engine_state, spikes[0], active[0], jnp.array(True), 1.0, key)
     valid = jnp.ones(1, bool)
-    learned, memo, counts = engine.finish(network, learned, tried, spikes, active, valid, 1.0, key[None])
+    learned, engine_state, counts = engine.commit(network, learned, result, spikes, active, valid, 1.0, key[None])
     raster = dense.spread(spikes, active, network.n_input)
     of_dense, dense_counts, recording = dense.present(network, of_dense, raster, valid, 1.0, key)
     slots = jnp.zeros((spikes.shape[1], network.n_neurons), bool)
-    slots = slots.at[:, tried.touched.index].set(tried.spikes, mode="drop")
-    happened = counts, dense_counts, slots, recording.spikes[:, 0], tried.touched.n, jnp.sum(tried.coasted)
-    return learned, memo, of_dense, happened
+    slots = slots.at[:, result.active_set.index].set(result.spikes, mode="drop")
+    happened = counts, dense_counts, slots, recording.spikes[:, 0], result.active_set.n, jnp.sum(result.advanced)
+    return learned, engine_state, of_dense, happened
 
 
 def compare(choice, seed, tolerance, strength=None):
     """Presentations one after the other; returns what happened in them."""
-    engine = Event(capacity=choice["capacity"], piece=choice["piece"])
+    engine = Event(capacity=choice["capacity"], segment=choice["piece"])
     case = {"reduction": "sum", "batch": 1, "full": True} | choice
     network, learned, rasters, _ = random_case(case, seed)
     if strength is not None:
         inhibition = dataclasses.replace(network.inhibition, strength=strength)
         network = dataclasses.replace(network, inhibition=inhibition)
     rng = np.random.default_rng(seed)
-    memo, of_dense = engine.start(network, learned), learned
+    engine_state, of_dense = engine.start(network, learned), learned
     seen = []
     for n, raster in enumerate(rasters):
         active = np.sort(rng.permutation(N_INPUT)[: N_ACTIVE - 3])
         active = np.append(active, [N_INPUT] * 3).astype(np.int32)[None]
         spikes = np.append(raster, np.zeros((T, 1, 1), bool), axis=2)[:, 0, active[0]][None]
         key = jax.random.fold_in(jax.random.key(seed), n)
-        learned, memo, of_dense, happened = both(engine, network, learned, memo, of_dense, spikes, active, key)
-        counts, dense_counts, slots, recorded, n_touched, n_coasted = jax.tree.map(np.asarray, happened)
+        learned, engine_state, of_dense, happened = both(
+            engine, network, learned, engine_state, of_dense, spikes, active, key
+        )
+        counts, dense_counts, slots, recorded, n_fired, n_advanced = jax.tree.map(np.asarray, happened)
         np.testing.assert_array_equal(counts, dense_counts)
-        if n_touched <= engine.capacity:
+        if n_fired <= engine.capacity:
             np.testing.assert_array_equal(slots, recorded)
         assert_same(learned, of_dense, tolerance)
-        seen.append((int(counts.sum()), int(n_touched), int(n_coasted)))
+        seen.append((int(counts.sum()), int(n_fired), int(n_advanced)))
     return seen
 
 
@@ -149,17 +151,17 @@ LIKE_DIEHL_AND_COOK = {
 
 
 def test_the_comparisons_meet_what_they_are_for():
-    """Presentations that fit and do not fit, pieces that are coasted through and not."""
+    """Presentations that fit and do not fit, segments that are advanced in closed form and not."""
     seen = [happened for seed in range(5) for happened in compare(LIKE_DIEHL_AND_COOK, seed, 2e-5, 120.0)]
-    assert {n_touched <= 6 for _, n_touched, _ in seen} == {False, True}
-    assert 0 < sum(n_coasted for *_, n_coasted in seen) < len(seen) * T // 5
+    assert {n_fired <= 6 for _, n_fired, _ in seen} == {False, True}
+    assert 0 < sum(n_advanced for *_, n_advanced in seen) < len(seen) * T // 5
 
 
 def test_length_of_pieces():
     lengths = [(250, 25), (100, 25), (50, 25), (26, 13), (90, 18)]
-    assert [Event(piece=25).piece_of(n) for n, _ in lengths] == [length for _, length in lengths]
-    assert Event(piece=25).piece_of(23) is None  # the whole presentation is one
-    assert Event(piece=25).piece_of(97) is None and Event().piece_of(100) is None
+    assert [Event(segment=25).segment_length(n) for n, _ in lengths] == [length for _, length in lengths]
+    assert Event(segment=25).segment_length(23) is None  # the whole presentation is one
+    assert Event(segment=25).segment_length(97) is None and Event().segment_length(100) is None
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -177,7 +179,7 @@ def test_what_is_not_local_in_time_is_refused():
             return -0.01 * w
 
     assert "Decay moves weights at a presynaptic spike" in refusal(CompetitiveNetwork(neuron=LIF(), rule=Decay()))
-    restless = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0))
+    inhibits_without_spikes = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0))
     assert "InhibitoryLayer inhibits although no neuron has fired" in refusal(
-        CompetitiveNetwork(neuron=LIF(), rule=STDP(), inhibition=restless)
+        CompetitiveNetwork(neuron=LIF(), rule=STDP(), inhibition=inhibits_without_spikes)
     )

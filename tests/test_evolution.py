@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jsnn import surrogates
-from jsnn.networks.unroll import Dynamics, evolve, run
+from jsnn.networks.unroll import Dynamics, simulate_steps, unroll
 from jsnn.neurons import IF, LIF, EulerLIF
 from jsnn.surrogates import ArcTan
 
@@ -28,7 +28,7 @@ NEURONS = {
 
 
 def scanned(dynamics, start, current, n_steps):
-    """`evolve`, by a scan over the steps that JAX differentiates."""
+    """`unroll`, by a scan over the steps that JAX differentiates."""
 
     def step(state, here):
         neuron = dynamics.neuron
@@ -65,9 +65,11 @@ def compared(dynamics, n_steps=N_STEPS, constant=False):
         dynamics = jax.tree.map(lambda x: jnp.asarray(x, float), dynamics)
         start = started(dynamics.neuron)
         current = 0.6 * jax.random.normal(jax.random.key(1), (1 if constant else n_steps, *SHAPE)) + 0.2
-        got, (end, seen) = differentiated(evolve, dynamics, start, current, n_steps)
+        got, (end, seen) = differentiated(unroll, dynamics, start, current, n_steps)
         wanted, (wanted_end, wanted_seen) = differentiated(scanned, dynamics, start, current, n_steps)
-        states, v_floor = jax.tree.map(np.asarray, (run(dynamics, start, current, n_steps)[0], dynamics.neuron.v_floor))
+        states, v_floor = jax.tree.map(
+            np.asarray, (simulate_steps(dynamics, start, current, n_steps)[0], dynamics.neuron.v_floor)
+        )
     assert states.refractory is None or (states.refractory > 0).any()
     assert np.isinf(v_floor) or (states.v == v_floor).any()
     np.testing.assert_array_equal(seen, wanted_seen)
@@ -113,7 +115,7 @@ def test_in_pieces_and_for_many_dynamics_at_once():
     """Three pieces, each computed again backwards; the state goes on from one to the next. All numbers are mapped."""
 
     def pieces(dynamics, start, current, n_steps):
-        piece = jax.checkpoint(lambda state, current: evolve(dynamics, state, current, n_steps // 3))
+        piece = jax.checkpoint(lambda state, current: unroll(dynamics, state, current, n_steps // 3))
         end, seen = jax.lax.scan(piece, start, current.reshape(3, -1, *SHAPE))
         return end, seen.reshape(n_steps, *SHAPE)
 
@@ -138,7 +140,7 @@ def test_numbers_may_be_integers():
     def gradient(tau_m, dt):
         neuron = LIF(tau_m=tau_m, refractory=None, **KNOWN)
         dynamics = Dynamics(neuron=neuron, surrogate=ArcTan(), dt=dt)
-        return jax.grad(lambda current: jnp.sum(evolve(dynamics, neuron.init(SHAPE), current, N_STEPS)[1]))(current)
+        return jax.grad(lambda current: jnp.sum(unroll(dynamics, neuron.init(SHAPE), current, N_STEPS)[1]))(current)
 
     np.testing.assert_array_equal(gradient(2, 1), gradient(2.0, 1.0))
 
@@ -152,7 +154,7 @@ def test_what_is_lost_has_no_gradient():
     start = dataclasses.replace(start, refractory=jnp.asarray([1.0, 0.0]))  # the first neuron, for two steps
     current = jnp.zeros((4, 2)).at[1, 1].set(-2.0)  # takes the second to its floor in the second step
     dynamics = Dynamics(neuron=neuron, surrogate=ArcTan(), dt=DT, fires=False)
-    gradient = jax.grad(lambda current: jnp.sum(evolve(dynamics, start, current, 4)[0].v))(current)
+    gradient = jax.grad(lambda current: jnp.sum(unroll(dynamics, start, current, 4)[0].v))(current)
     kept = np.exp(-DT / 3.0)
     np.testing.assert_allclose(gradient, [[0, 0], [0, 0], [kept, kept], [1, 1]], rtol=1e-6)
 
@@ -161,7 +163,7 @@ def test_states_are_those_before_the_spikes():
     """Where there is a spike, the potential is at the threshold or above; the gradient needs it so."""
     dynamics = Dynamics(neuron=NEURONS["lif_hard"], surrogate=ArcTan(), dt=DT)
     current = 0.6 * jax.random.normal(jax.random.key(1), (N_STEPS, *SHAPE)) + 0.2
-    states, _, seen = run(dynamics, dynamics.neuron.init(SHAPE), current, N_STEPS)
+    states, _, seen = simulate_steps(dynamics, dynamics.neuron.init(SHAPE), current, N_STEPS)
     np.testing.assert_array_equal(seen, states.v >= 1.0)
 
 
@@ -169,4 +171,4 @@ def test_other_neurons_are_refused():
     """EulerLIF scales its current by a number of its own, whose gradient would need the current."""
     dynamics = Dynamics(neuron=EulerLIF(refractory=None), surrogate=ArcTan(), dt=DT)
     with pytest.raises(TypeError, match="the neurons of a layer that has gradients should be IF or LIF, not EulerLIF"):
-        evolve(dynamics, dynamics.neuron.init(SHAPE), jnp.zeros((2, *SHAPE)), 2)
+        unroll(dynamics, dynamics.neuron.init(SHAPE), jnp.zeros((2, *SHAPE)), 2)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from jsnn.core.errors import InputError
-from jsnn.core.protocols import Coasting
+from jsnn.core.protocols import LinearSubthreshold
 from jsnn.learners.losses import LOSSES
 from jsnn.networks import feedforward
-from jsnn.networks.feedforward import Feedforward, Measured, ReLU, Response, projections
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, ReLU, Response, projections
 from jsnn.neurons import LIF, NEURONS
 
 SMALL = Feedforward(architecture="7-3", input_shape=(5,), gain=3.0)
@@ -363,7 +363,7 @@ def test_what_is_measured():
     """The class of most spikes is the answer; rates are of a presentation."""
     output = jnp.zeros((3, 4, 2)).at[:2, 0, 1].set(1).at[0, 1, 0].set(1).at[:, 2, 0].set(1).at[2, 3, 1].set(1)
     response = Response(output=output, spikes=(jnp.asarray([1.0, 2.0, 3.0, 6.0]), jnp.sum(output, axis=(0, 2))))
-    measured = Measured.of(jnp.asarray(0.5), response, jnp.asarray([1, 0, 1, 1]))
+    measured = BatchMetrics.of(jnp.asarray(0.5), response, jnp.asarray([1, 0, 1, 1]))
     assert float(measured.accuracy) == 0.75 and float(measured.loss) == 0.5
     assert [float(rate) for rate in measured.rates] == [3.0, 1.75]
 
@@ -377,9 +377,9 @@ def test_silence_and_what_is_no_number_are_no_answer():
     ]
     arrived = jnp.asarray([[True, True, False, True, True], [True, True, True, True, False]])
     response = Response(output=jnp.asarray(output), arrived=arrived)
-    np.testing.assert_array_equal(response.answers(), [[-1, -1, -1, 1, 0], [-1, 2, 1, -1, 0]])
-    np.testing.assert_array_equal(response.answer(), [-1, 2, 1, -1, 0])
-    measured = Measured.of(jnp.zeros(()), response, jnp.asarray([0, 2, 1, 0, 0]))
+    np.testing.assert_array_equal(response.predictions(), [[-1, -1, -1, 1, 0], [-1, 2, 1, -1, 0]])
+    np.testing.assert_array_equal(response.prediction(), [-1, 2, 1, -1, 0])
+    measured = BatchMetrics.of(jnp.zeros(()), response, jnp.asarray([0, 2, 1, 0, 0]))
     assert float(measured.accuracy) == pytest.approx(3 / 5)
 
 
@@ -396,12 +396,12 @@ def test_a_network_whose_hidden_layer_is_silent_has_no_answer(readout, bias, chu
         params["synapses"][1]["Dense_0"]["bias"] = jnp.asarray([0.1, 0.9, 0.5])
     x = jnp.zeros((N_STEPS, 2, 5)).at[:, 1, 0].set(1.0)
     response = network.respond(params, x, N_STEPS, 1.0)
-    answers = np.asarray(response.answers())
+    answers = np.asarray(response.predictions())
     assert (answers[:, 0] == -1).all() and (answers[:3, 1] == -1).all()
     assert readout == "rate" or (answers[3:, 1] >= 0).all()
     assert response.finite.all() and not response.arrived[:, 0].any()
     far = dataclasses.replace(network, neuron=dataclasses.replace(neuron, v_threshold=1e6))
-    assert set(np.asarray(far.respond(params, x, N_STEPS, 1.0).answer()).tolist()) == {-1}
+    assert set(np.asarray(far.respond(params, x, N_STEPS, 1.0).prediction()).tolist()) == {-1}
 
 
 def test_an_ann_whose_units_are_silent_has_no_answer():
@@ -410,10 +410,10 @@ def test_an_ann_whose_units_are_silent_has_no_answer():
     params["synapses"][0]["Dense_0"]["kernel"] = -jnp.ones((5, 7))
     params["synapses"][1]["Dense_0"]["bias"] = jnp.asarray([0.1, 0.9, 0.5])
     response = network.respond(params, jnp.ones((1, 2, 5)), 1, 1.0)
-    np.testing.assert_array_equal(response.answers(), [[-1, -1]])
+    np.testing.assert_array_equal(response.predictions(), [[-1, -1]])
 
 
-@pytest.mark.parametrize("name", [name for name, neuron in NEURONS.items() if isinstance(neuron, Coasting)])
+@pytest.mark.parametrize("name", [name for name, neuron in NEURONS.items() if isinstance(neuron, LinearSubthreshold)])
 def test_every_neuron_that_sums_its_currents_can_be_differentiated(name):
     """Gradients reach the weights, and are finite."""
     neuron = NEURONS[name]

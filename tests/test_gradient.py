@@ -27,8 +27,8 @@ from jsnn.grid import groups
 from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
 from jsnn.learners.losses import LOSSES
 from jsnn.learners.updates import GradientTrial
-from jsnn.networks.feedforward import Feedforward, Lesson, ReLU
-from jsnn.networks.unroll import Dynamics, evolve
+from jsnn.networks.feedforward import Feedforward, LabelledBatch, ReLU
+from jsnn.networks.unroll import Dynamics, unroll
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.runs import config
 from jsnn.runs.lanes import gradient as lane
@@ -55,7 +55,7 @@ def raster(n_steps=9, batch=4):
 
 
 def lesson(x, labels, n_steps=9):
-    return Lesson(x=x, labels=labels, n_steps=n_steps, dt=1.0)
+    return LabelledBatch(x=x, labels=labels, n_steps=n_steps, dt=1.0)
 
 
 # ---------------------------------------------------------------- losses, optimiser, augmentation
@@ -208,7 +208,7 @@ def test_eprop_of_two_hidden_layers_is_the_gradient_through_direct_synapses(doub
 
     def layer(current, fires):
         dynamics = Dynamics(neuron=neuron, surrogate=network.surrogate, dt=1.0, fires=fires, detach_reset=True)
-        return evolve(dynamics, neuron.init(current.shape[1:]), current, 14)[1]
+        return unroll(dynamics, neuron.init(current.shape[1:]), current, 14)[1]
 
     def loss(kernels):
         seen, direct = x.reshape(14, 4, -1), 0.0
@@ -377,7 +377,7 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
     trial, state = runs.network_of(trained, line)
     images = updates.as_images(trial.network, dataset.test_images[:100])
     response = trial.network.respond(state.params, images[None], 3, 1.0)
-    right = response.answer() == dataset.test_labels[:100]
+    right = response.prediction() == dataset.test_labels[:100]
     assert np.mean(right) == line["accuracy"]
     schedule = groups.Schedule(n_train=200, n_assign=0, n_test=100)
     asked = lane.asked(trained.lanes[0], dataset, schedule, trained.states[0].learned[0], lambda n: None)
@@ -511,7 +511,7 @@ def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset)
         converted = updates.converted(trial, params, pixels)
         images = updates.as_images(trial.network, pixels)
         response = trial.network.respond(converted, images[None], 16, 1.0)
-        found[name] = np.asarray(response.answer()), np.asarray(response.spikes[0])
+        found[name] = np.asarray(response.prediction()), np.asarray(response.spikes[0])
         units = updates.trained(trial).network.activations(params, images)[-1]
         assert np.mean(found[name][0] == np.argmax(units, axis=1)) > 0.9
     np.testing.assert_array_equal(found["if"][0], found["unit_if"][0])

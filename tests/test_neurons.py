@@ -21,7 +21,7 @@ from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import STDP
 
 K, P = 4.5, 1e-4
-present, respond = jax.jit(dense.present), jax.jit(dense.respond)
+present, respond = jax.jit(dense.present), jax.jit(dense.infer)
 
 
 @jax.jit

@@ -11,7 +11,7 @@ import pytest
 from jsnn.inhibition import INHIBITIONS
 from jsnn.learners import BPTT, EProp, cost
 from jsnn.networks.competitive import CompetitiveNetwork
-from jsnn.networks.feedforward import Feedforward, Projection, ReLU, arrivals, fan_out
+from jsnn.networks.feedforward import Feedforward, Projection, ReLU, fan_out, synaptic_operations
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
 
@@ -49,7 +49,7 @@ def test_what_is_pooled_counts_as_what_comes_out_but_for_spikes_in_a_mean(poolin
     x = np.zeros((2, 4, 5, 1))
     x[0, [0, 1, 2], [0, 1, 3]] = 1.0  # two in the first square, one in another
     x[1, [3, 0], [0, 4]] = 1.0  # one, and one beyond the last whole square
-    found = arrivals(Projection(10, pooling=((pooling, 2),)), jnp.asarray(x), analog)
+    found = synaptic_operations(Projection(10, pooling=((pooling, 2),)), jnp.asarray(x), analog)
     np.testing.assert_array_equal(found, 10 * np.array(expected))
 
 
@@ -65,7 +65,10 @@ def test_one_step_is_counted_as_many_are(analog, expected):
 def test_spikes_whose_maxima_are_averaged_count_once_in_each_maximum():
     x = jnp.zeros((1, 4, 4, 1)).at[0, :3, 0].set(1.0)
     pooling = (("MP", 2), ("AP", 2))
-    assert [float(arrivals(Projection(10, pooling=pooling), x, analog)[0]) for analog in (False, True)] == [20.0, 10.0]
+    assert [float(synaptic_operations(Projection(10, pooling=pooling), x, analog)[0]) for analog in (False, True)] == [
+        20.0,
+        10.0,
+    ]
 
 
 def test_a_spiking_network_counts_every_arrival():

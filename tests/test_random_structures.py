@@ -32,7 +32,7 @@ from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.learners.plasticity import plans
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Answer, CompetitiveNetwork, Learned
+from jsnn.networks.competitive import CompetitiveNetwork, Inference, Learned
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import RULES
 from jsnn.synapses import Conductance, Delta
@@ -123,7 +123,7 @@ def draw(seed):
         norm=[None, between(3, 12)][rng.integers(2)],
         norm_order=int(rng.integers(1, 3)),
         scaling=SynapticScaling(target=between(0.5, 5), eta=between(0.01, 0.05)) if rng.integers(2) else None,
-        answer=Answer(gain=between(0.8, 1.5), competition=between(0.3, 1)),
+        answer=Inference(gain=between(0.8, 1.5), competition=between(0.3, 1)),
         reduction=str(rng.choice(["sum", "mean", "max", "mean_fired"])),
         lockstep=False,  # in lockstep there is the dense engine only
     )
@@ -152,7 +152,7 @@ def engines_of(network, batch, rng):
     capacity = int(rng.choice([1, 2, N]))
     others = {}
     if event.refusal(network) is None:
-        others["event"] = Event(capacity=capacity, piece=[None, 3, 4][rng.integers(3)])
+        others["event"] = Event(capacity=capacity, segment=[None, 3, 4][rng.integers(3)])
     if ahead.refusal(network) is None:
         others["ahead"] = Ahead(capacity=capacity)
     if sparse.refusal(network) is None:
@@ -165,7 +165,7 @@ def engines_of(network, batch, rng):
     chosen = str(rng.choice(sorted(others))) if others else "dense"
     answering = [None, None, ("ahead", Ahead(capacity=capacity))][rng.integers(3)]
     if answering and event.refusal(frozen(network)) is None and rng.integers(2):
-        answering = "event", Event(capacity=capacity, piece=4)
+        answering = "event", Event(capacity=capacity, segment=4)
     return Dense() if batch == 1 else Batch(Dense()), (chosen, others.get(chosen)), answering
 
 
@@ -173,8 +173,8 @@ def trained(engine, network, learned, shown, valid):
     """What an engine makes of batches in a row: what was learned, and all counts."""
 
     def present(carry, batch):
-        learned, memo, counts = engine.present(network, *carry, *batch[:2], valid, 1.0, batch[2])
-        return (learned, memo), counts
+        learned, engine_state, counts = engine.present(network, *carry, *batch[:2], valid, 1.0, batch[2])
+        return (learned, engine_state), counts
 
     (learned, _), counts = jax.lax.scan(present, (learned, engine.start(network, learned)), shown)
     return learned, counts
@@ -204,9 +204,9 @@ def compare(seed):
         return int(np.sum(counts)), {name}
 
     def both(*arguments):
-        return Dense().respond(*arguments), answering[1].respond(*arguments)
+        return Dense().infer(*arguments), answering[1].infer(*arguments)
 
-    right, other = compiled(both, network.asked(), learned, shown[0][0], shown[1][0], 1.0, keys[0])
+    right, other = compiled(both, network.for_inference(), learned, shown[0][0], shown[1][0], 1.0, keys[0])
     np.testing.assert_array_equal(other, right, err_msg=f"structure {seed}: {answering[0]} answers")
     return int(np.sum(counts)), {name, f"{answering[0]} answers"}
 
@@ -262,8 +262,8 @@ def test_a_spike_of_the_first_step_finds_weights_outside_their_bounds(engine):
 
 def test_an_inhibitory_layer_that_is_never_silent_is_refused():
     """Engines take one silent neuron for all: where it is inhibited, they would count too few."""
-    restless = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0, v_reset=-45.0))
-    network = CompetitiveNetwork(neuron=LIF(), rule=RULES["stdp"], inhibition=restless)
+    inhibits_without_spikes = InhibitoryLayer(neuron=LIF(v_rest=-30.0, v_threshold=-40.0, v_reset=-45.0))
+    network = CompetitiveNetwork(neuron=LIF(), rule=RULES["stdp"], inhibition=inhibits_without_spikes)
     for engine in (event, ahead):
         assert "inhibits although no neuron has fired" in engine.refusal(network)
     quiet = dataclasses.replace(network, inhibition=InhibitoryLayer())

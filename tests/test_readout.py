@@ -132,7 +132,7 @@ def test_naive_bayes_is_the_class_of_the_largest_likelihood(seed):
 
     counts, labels = responses(seed)
     test_counts, _ = responses(seed + 100)
-    rate = mean_responses(counts, labels) + readouts.UNHEARD
+    rate = mean_responses(counts, labels) + readouts.SMOOTHING
     likelihood = poisson.logpmf(test_counts[:, None, :], rate[None]).sum(axis=-1)
     answers = np.asarray(readouts.naive_bayes(readouts.assign(counts, labels), test_counts))
     some = test_counts.sum(axis=1) > 0

@@ -93,7 +93,7 @@ def test_lone_spikes_change_nothing(name):
     on, off = jnp.ones((1, 3)), jnp.zeros((1, 4))
     np.testing.assert_array_equal(changed(rule, w, on, off, on, off, "sum", 1.0, jnp.zeros(4)), 0)
     off, on = jnp.zeros((1, 3)), jnp.ones((1, 4))
-    assert np.any(changed(rule, w, off, on, off, on, "sum", 1.0, jnp.ones(4))) == rule.unpaired
+    assert np.any(changed(rule, w, off, on, off, on, "sum", 1.0, jnp.ones(4))) == rule.updates_silent_inputs
 
 
 # ---------------------------------------------------------------- traces

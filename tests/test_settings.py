@@ -14,7 +14,7 @@ from jsnn.core.pytree import static_fields
 from jsnn.core.trace import Trace
 from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Poisson, RankOrder
 from jsnn.engines import stimulus
-from jsnn.engines.stimulus import Again, Inputs
+from jsnn.engines.stimulus import Inputs, Repeat
 from jsnn.grid import groups
 from jsnn.grid.groups import Cell, Way
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
@@ -22,7 +22,7 @@ from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
 from jsnn.learners.plasticity import plans, trial
 from jsnn.learners.plasticity.trial import Trial
-from jsnn.networks.competitive import Answer, CompetitiveNetwork
+from jsnn.networks.competitive import CompetitiveNetwork, Inference
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import Exponential, PreAndPost, Triplet, WeightDependentSTDP
 from jsnn.runs import config, validation
@@ -35,7 +35,7 @@ IMAGES = np.random.default_rng(0).integers(40, 256, (N_IMAGES, N_PIXELS)).astype
 SMALL = {"n_input": N_PIXELS, "n_neurons": N}
 PLASTIC = {
     "layer, scaling, images again": Trial(
-        inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, again=Again(min_spikes=22.0, at_most=2)),
+        inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, again=Repeat(min_spikes=22.0, at_most=2)),
         network=CompetitiveNetwork(
             **SMALL,
             neuron=LIF(
@@ -50,7 +50,7 @@ PLASTIC = {
             gain=7.0,
             norm=None,
             scaling=SynapticScaling(target=0.5, eta=0.02, settle=20.0),
-            answer=Answer(gain=1.2, competition=0.7),
+            answer=Inference(gain=1.2, competition=0.7),
             tie_break="random",
             longest_delay=2,
         ),
@@ -285,9 +285,9 @@ def test_images_are_not_shown_again_where_brightness_does_not_count(encoder, why
     network = CompetitiveNetwork(neuron=LIF(), rule=Triplet())
     validation.check(Trial(inputs=Inputs(encoder=encoder), network=network), "trial")
     with pytest.raises(InputError, match=f"run.again: .*{why}"):
-        validation.check(Trial(inputs=Inputs(encoder=encoder, again=Again()), network=network), "trial")
+        validation.check(Trial(inputs=Inputs(encoder=encoder, again=Repeat()), network=network), "trial")
     for fine in (Poisson(), Bernoulli(max_probability=0.2)):
-        validation.check(Trial(inputs=Inputs(encoder=fine, again=Again()), network=network), "trial")
+        validation.check(Trial(inputs=Inputs(encoder=fine, again=Repeat()), network=network), "trial")
 
 
 def test_euler_steps_are_shorter_than_time_constants():

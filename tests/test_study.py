@@ -184,7 +184,7 @@ def rasters_of(inputs, images, purpose, number, n_active):
 
 
 present = quickly(lambda *arguments: dense.present(*arguments)[:2])
-respond = quickly(lambda *arguments: dense.respond(*arguments)[0][0])
+respond = quickly(lambda *arguments: dense.infer(*arguments)[0][0])
 
 
 def key_of(trial: Trial, purpose: int, number: int):

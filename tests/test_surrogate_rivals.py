@@ -25,7 +25,7 @@ import pytest
 from jsnn.learners import BPTT
 from jsnn.learners.losses import LOSSES
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import Feedforward, Lesson
+from jsnn.networks.feedforward import Feedforward, LabelledBatch
 from jsnn.neurons import LIF
 from jsnn.surrogates import ArcTan, FastSigmoid, Triangular
 
@@ -129,7 +129,7 @@ def test_a_training_by_adam_takes_the_same_path():
         @jax.jit
         def update(carry, _):
             params, state = carry
-            gradient, measured = rule.gradient(net, params, Lesson(x=x, labels=labels, n_steps=len(x), dt=1.0))
+            gradient, measured = rule.gradient(net, params, LabelledBatch(x=x, labels=labels, n_steps=len(x), dt=1.0))
             updates, state = transformation.update(gradient, state, params)
             return (optax.apply_updates(params, updates), state), measured.loss
 

@@ -114,12 +114,12 @@ def test_many_neurons_that_inhibit_at_once_do_not_fire_the_layer():
     weights = jnp.full((30, 100), 0.27).at[:, 80:].set(0.2)  # these are inhibited before they fire
     learned = Learned(weights=weights, theta=jnp.zeros(100))
     raster = jnp.zeros((400, 1, 30), bool).at[:150].set(jnp.arange(30) % 2 == 0)
-    _, recording = dense.respond(network, learned, raster, DT, jax.random.key(0))
+    _, recording = dense.infer(network, learned, raster, DT, jax.random.key(0))
     per_step = recording.spikes.sum(axis=(1, 2))
     assert per_step.max() == 80, "they did not fire together"
     assert recording.v.min() >= -100.0 and per_step[200:].sum() == 0
     loose = dataclasses.replace(network, neuron=dataclasses.replace(network.neuron, v_floor=-jnp.inf))
-    _, recording = dense.respond(loose, learned, raster, DT, jax.random.key(0))
+    _, recording = dense.infer(loose, learned, raster, DT, jax.random.key(0))
     assert recording.v.min() < -300.0
 
 
@@ -145,8 +145,8 @@ def test_steps_are_left_out_only_where_nothing_happens():
     for low, late in ((20.0, False), (6.0, True)):
         learned = network.init(jax.random.key(0))
         learned = dataclasses.replace(learned, theta=learned.theta.at[3].set(low))
-        memo = engine.start(network, learned)
-        got, _, counts = jax.jit(engine.present)(network, learned, memo, raster, active, valid, DT, key[None])
+        engine_state = engine.start(network, learned)
+        got, _, counts = jax.jit(engine.present)(network, learned, engine_state, raster, active, valid, DT, key[None])
         want, of_dense, recording = dense.present(network, learned, raster[0][:, None], valid, DT, key)
         np.testing.assert_array_equal(counts, of_dense)
         np.testing.assert_allclose(got.theta, want.theta, rtol=1e-6)

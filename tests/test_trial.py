@@ -12,7 +12,7 @@ from jsnn.encoders import Poisson
 from jsnn.engines import stimulus
 from jsnn.engines.dense import Dense
 from jsnn.engines.sparse import Sparse
-from jsnn.engines.stimulus import TEST, TRAIN, Again, Inputs
+from jsnn.engines.stimulus import TEST, TRAIN, Inputs, Repeat
 from jsnn.learners.plasticity import trial
 from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork
@@ -20,7 +20,7 @@ from jsnn.neurons import LIF
 from jsnn.rules import STDP
 
 IMAGES = np.uint8([[0, 40, 80, 120, 0, 200], [0, 0, 0, 0, 0, 0], [255, 255, 255, 255, 255, 255]])
-INPUTS = Inputs(encoder=Poisson(intensity=60.0), n_steps=80, rest=20, again=Again(min_spikes=6.0, at_most=9))
+INPUTS = Inputs(encoder=Poisson(intensity=60.0), n_steps=80, rest=20, again=Repeat(min_spikes=6.0, at_most=9))
 NETWORK = CompetitiveNetwork(n_input=6, n_neurons=3, neuron=LIF(tau_m=20.0), rule=STDP(), norm=None, w_init=5.0)
 KEY = jax.random.key(0)
 INDEX, NUMBER = np.int32([[0], [1], [2]]), np.int32([[4], [5], [6]])
@@ -41,14 +41,14 @@ def test_the_rest_is_silent_and_part_of_the_presentation():
 @functools.partial(jax.jit, static_argnums=0)
 def present(engine, learned, spikes, active):
     """One showing, by an engine that learns."""
-    memo, keys = engine.start(NETWORK, learned), jax.random.split(KEY, 1)
-    return engine.present(NETWORK, learned, memo, spikes[None], active, jnp.ones(1, bool), 1.0, keys)[::2]
+    engine_state, keys = engine.start(NETWORK, learned), jax.random.split(KEY, 1)
+    return engine.present(NETWORK, learned, engine_state, spikes[None], active, jnp.ones(1, bool), 1.0, keys)[::2]
 
 
 @jax.jit
 def respond(learned, spikes, active):
     """One showing to the frozen network."""
-    return Dense().respond(NETWORK, learned, spikes[None], active, 1.0, jax.random.split(KEY, 1))
+    return Dense().infer(NETWORK, learned, spikes[None], active, 1.0, jax.random.split(KEY, 1))
 
 
 def by_hand(inputs, learned, b, purpose, present):

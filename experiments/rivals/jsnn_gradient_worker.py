@@ -19,7 +19,7 @@ from jsnn import surrogates
 from jsnn.grid import host
 from jsnn.learners import BPTT
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import Feedforward, Lesson, Params
+from jsnn.networks.feedforward import Feedforward, LabelledBatch, Params
 from jsnn.neurons import LIF
 from jsnn.runs.records import environment
 
@@ -86,7 +86,9 @@ def updates(case: dict[str, Any]) -> tuple[Callable[[], int], dict[str, float]]:
     @jax.jit
     def update(network, state, x, labels):
         params, optimiser = state
-        gradient, measured = rule.gradient(network, params, Lesson(x=x, labels=labels, n_steps=case["steps"], dt=1.0))
+        gradient, measured = rule.gradient(
+            network, params, LabelledBatch(x=x, labels=labels, n_steps=case["steps"], dt=1.0)
+        )
         changes, optimiser = transformation.update(gradient, optimiser, params)
         return (optax.apply_updates(params, changes), optimiser), measured
 

@@ -22,7 +22,7 @@ class Diagnosis:
 
 def diagnose(network: CompetitiveNetwork, learned: Learned, raster: Array, dt: Array | float, key: Array) -> Diagnosis:
     """`raster` bool[n_steps, batch, n_input] are the presentations."""
-    counts, recording = dense.respond(network, learned, raster, dt, key)
+    counts, recording = dense.infer(network, learned, raster, dt, key)
     arrived = jnp.sum(dense.delayed(raster), axis=0, dtype=float)
     return Diagnosis(
         drive=jnp.mean(network.gains(learned) * (arrived @ learned.weights)),

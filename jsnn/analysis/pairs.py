@@ -39,7 +39,7 @@ def window(
         pre, post, total = carry
         s_pre, s_post = spikes
         pre = rule.pre_trace.step(pre, s_pre, dt)
-        post, size = plasticity.after(rule, post, s_post, dt)
+        post, size = plasticity.update_traces(rule, post, s_post, dt)
         if slow is not None and rule.slow_trace is not None:
             size = slow * s_post
         dw = size * rule.on_post(weight, pre, 0.0)
@@ -48,5 +48,5 @@ def window(
         return (pre, post, total + dw), None
 
     shape = lags.shape
-    start = jnp.zeros(shape), plasticity.at_rest(rule, shape), jnp.zeros(shape)
+    start = jnp.zeros(shape), plasticity.initial_traces(rule, shape), jnp.zeros(shape)
     return np.asarray(jax.lax.scan(step, start, (of_pre, of_post))[0][2])

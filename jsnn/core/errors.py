@@ -5,5 +5,5 @@ class InputError(ValueError):
     """Bad input by the user: one line that says what is wrong, where, and what would be right."""
 
 
-class Deserted(RuntimeError):
+class PeerLost(RuntimeError):
     """Another process of this job has stopped."""

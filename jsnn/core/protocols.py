@@ -43,7 +43,7 @@ class Synapse(Protocol):
         """
         ...
 
-    def charge(self, state: State, v: Array, dt: Array | float) -> Array:
+    def current_bound(self, state: State, v: Array, dt: Array | float) -> Array:
         """An upper bound of what the currents of all steps to come sum to, if nothing more arrives and the potential is
         `v` now.
         """
@@ -140,10 +140,10 @@ class CurrentDriven(Protocol):
 
 
 @runtime_checkable
-class Coasting(Neuron, Protocol):
+class LinearSubthreshold(Neuron, Protocol):
     """A neuron that sums its input linearly until it fires: several steps of it can be taken at once."""
 
-    def ceiling(self, state: State, total: Array, n_steps: int, dt: Array | float) -> Array:
+    def excess_bound(self, state: State, total: Array, n_steps: int, dt: Array | float) -> Array:
         """An upper bound (mV) of the excess, theta apart, in any of `n_steps` steps in which currents arrive whose
         positive parts sum to `total` mV; infinity for a neuron that would not sum them linearly just now.
         """
@@ -153,17 +153,17 @@ class Coasting(Neuron, Protocol):
         """How much a current in each of `n_steps` steps moves the potential after the last: `float32[n_steps]`."""
         ...
 
-    def coast(self, state: State, push: Array, n_steps: int, dt: Array | float) -> State:
-        """The state after `n_steps` without a spike, in which kernel @ currents is `push` (mV)."""
+    def advance(self, state: State, displacement: Array, n_steps: int, dt: Array | float) -> State:
+        """The state after `n_steps` without a spike, in which kernel @ currents is `displacement` (mV)."""
         ...
 
 
 @runtime_checkable
-class Settling(Neuron, Protocol):
+class BoundedPotential(Neuron, Protocol):
     """A neuron of which can be told how high its potential will get."""
 
-    def peak(self, state: State, charge: Array, dt: Array | float) -> Array:
-        """An upper bound (mV) of the potential in all steps to come, if the positive currents sum to `charge`."""
+    def potential_bound(self, state: State, current_bound: Array, dt: Array | float) -> Array:
+        """An upper bound (mV) of the potential in all steps to come, if positive currents sum to `current_bound`."""
         ...
 
 
@@ -206,7 +206,7 @@ class Rule(Protocol):
         ...
 
     @property
-    def unpaired(self) -> bool:
+    def updates_silent_inputs(self) -> bool:
         """Whether a postsynaptic spike also changes the synapses of inputs that have been silent: on_post(w, 0) is not
         0. Not together with a slow trace.
         """

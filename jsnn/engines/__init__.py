@@ -32,7 +32,7 @@ class Engine(Protocol):
         self,
         network: CompetitiveNetwork,
         learned: Learned,
-        memo: Any,
+        engine_state: Any,
         spikes: Array,
         active: Array,
         valid: Array,
@@ -70,15 +70,17 @@ class Online(Engine, Protocol):
 
         `spikes` bool[n_steps, n_active], `active` int32[n_active], `valid` bool[]. The network has no `norm`.
         """
-        memo = self.start(network, learned)
-        after, _, counts = self.present(network, learned, memo, spikes[None], active[None], valid[None], dt, key[None])
+        engine_state = self.start(network, learned)
+        after, _, counts = self.present(
+            network, learned, engine_state, spikes[None], active[None], valid[None], dt, key[None]
+        )
         return combine(network.reduction, total, after.weights - within), after.theta, counts[0]
 
 
-class Responder(Protocol):
+class InferenceEngine(Protocol):
     """An engine that also presents batches to frozen networks. Hashable, as an `Engine`."""
 
-    def respond(
+    def infer(
         self,
         network: CompetitiveNetwork,
         learned: Learned,

@@ -14,7 +14,7 @@ ROWS = 64  # of the weights, in a block of a product
 
 
 @node
-class Events:
+class InputSpikes:
     """The input spikes of a presentation, in order of time: `n` of them, in arrays that end in a chunk of others."""
 
     step: Array  # int32[size]; of the others: beyond the presentation
@@ -23,7 +23,7 @@ class Events:
     last: Array  # int32, the step of the last one; -1: there is none
 
 
-def events_of(raster: Array) -> Events:
+def input_spikes_of(raster: Array) -> InputSpikes:
     """The spikes of `raster` bool[n_steps, n_active], row by row: bit by bit of words of 32 of them, most of which are
     0 (thirty times as fast as `jnp.nonzero` on a CPU).
     """
@@ -36,7 +36,7 @@ def events_of(raster: Array) -> Events:
         def lowest_bit(carry):
             events, left = carry
             i = jax.lax.population_count((left & -left) - jnp.uint32(1)).astype(jnp.int32)
-            events = Events(
+            events = InputSpikes(
                 step=events.step.at[events.n].set(q // n_words, mode="drop"),
                 input=events.input.at[events.n].set(q % n_words * WORD + i, mode="drop"),
                 n=events.n + 1,
@@ -47,7 +47,7 @@ def events_of(raster: Array) -> Events:
         return jax.lax.while_loop(lambda carry: carry[1] != 0, lowest_bit, (events, words[q]))[0]
 
     size = -(-raster.size // CHUNK) * CHUNK
-    none = Events(
+    none = InputSpikes(
         step=jnp.full(size, n_steps, jnp.int32),
         input=jnp.zeros(size, jnp.int32),
         n=jnp.zeros((), jnp.int32),
@@ -56,7 +56,7 @@ def events_of(raster: Array) -> Events:
     return jax.lax.fori_loop(0, len(words), word, none)
 
 
-def drives_of(network: CompetitiveNetwork, learned: Learned, events: Events, active: Array, n_steps: int) -> Array:
+def drives_of(network: CompetitiveNetwork, learned: Learned, events: InputSpikes, active: Array, n_steps: int) -> Array:
     """The sum of the weights, within their bounds, whose spikes arrive in each step: `float32[n_steps, n_neurons]`."""
     delay, rule = learned.delay, network.rule
     rows = network.longest_delay + 1

@@ -28,7 +28,7 @@ from jsnn.engines import Online, combine
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
-def alone(network: CompetitiveNetwork) -> CompetitiveNetwork:
+def without_slow_homeostasis(network: CompetitiveNetwork) -> CompetitiveNetwork:
     """The network without what happens between presentations: normalisation, scaling, theta's decay over them."""
     neuron, adaptation = network.neuron, network.neuron.adaptation
     if adaptation is not None and adaptation.clock == "presentation":
@@ -67,7 +67,7 @@ class Batch:
         self,
         network: CompetitiveNetwork,
         learned: Learned,
-        memo: tuple[()],
+        engine_state: tuple[()],
         spikes: Array,
         active: Array,
         valid: Array,
@@ -76,7 +76,7 @@ class Batch:
     ) -> tuple[Learned, tuple[()], Array]:
         """See `jsnn.engines.Engine`."""
         rule, adaptation, reduction = network.rule, network.neuron.adaptation, network.reduction
-        one = alone(network)
+        one = without_slow_homeostasis(network)
         within = jnp.clip(learned.weights, rule.w_min, rule.w_max)
         batch, n_steps, _ = spikes.shape
         still = learned.theta  # of a neuron that does not fire
@@ -101,4 +101,4 @@ class Batch:
                 total = jax.lax.psum(total, self.axis)
         weights = jnp.clip(within + reduced(reduction, total, n_valid, n_fired), rule.w_min, rule.w_max)
         after = network.homeostasis(learned, still + grown, n_spikes, n_valid, n_steps * dt)
-        return dataclasses.replace(after, weights=network.normalise(weights)), memo, counts
+        return dataclasses.replace(after, weights=network.normalise(weights)), engine_state, counts

@@ -14,22 +14,24 @@ from jsnn.networks.competitive import CompetitiveNetwork, Learned
 SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
 
 
-def settled(rule: Rule, columns: Array, touched: Array, active: Array, n_spikes: Array, at_first: Array) -> Array:
-    """Columns [n_input, n] after a presentation, within their bounds: `touched` [n, n_active] at the inputs that were
-    `active`, and elsewhere what silent inputs learn (`plasticity.unheard`) from `n_spikes` [n] and `at_first` bool[n].
+def apply_bounds(
+    rule: Rule, columns: Array, at_active: Array, active: Array, n_spikes: Array, in_first_step: Array
+) -> Array:
+    """Columns [n_input, n] after a presentation, within their bounds: `at_active` [n, n_active] at the inputs that were
+    `active`, and elsewhere what silent inputs learn from `n_spikes` [n] and `in_first_step` bool[n].
     """
-    columns = plasticity.unheard(rule, columns, n_spikes, at_first)
-    return columns.at[active].set(touched.T, mode="drop")
+    columns = plasticity.update_silent_inputs(rule, columns, n_spikes, in_first_step)
+    return columns.at[active].set(at_active.T, mode="drop")
 
 
-def if_it(fits: Array, after: Learned, before: Learned) -> Learned:
+def select_if(fits: Array, after: Learned, before: Learned) -> Learned:
     """`before`, with the thresholds and scales of `after` if a presentation fits into its engine."""
     new, old = (after.theta, after.scale), (before.theta, before.scale)
     theta, scale = jax.tree.map(lambda a, b: jnp.where(fits, a, b), new, old)
     return dataclasses.replace(before, theta=theta, scale=scale)
 
 
-def unsettled_columns(network: CompetitiveNetwork, weights: Array) -> Array:
+def columns_to_correct(network: CompetitiveNetwork, weights: Array) -> Array:
     """Whether the bounds or the normalisation would move a column of weights `[n_input, n]`: bool[n]."""
     outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
     if network.norm is None:
@@ -39,7 +41,7 @@ def unsettled_columns(network: CompetitiveNetwork, weights: Array) -> Array:
     return outside | ((length != 0) & (jnp.abs(length - network.norm) > rounding * network.norm))
 
 
-def restless(network: CompetitiveNetwork) -> str | None:
+def inhibits_without_spikes(network: CompetitiveNetwork) -> str | None:
     """Whether neurons are inhibited although none has fired, in a line; None if they are not."""
     silent = jnp.zeros((1, 2), bool)
     state = network.inhibition.init(silent.shape)
@@ -50,7 +52,7 @@ def restless(network: CompetitiveNetwork) -> str | None:
     return None
 
 
-def moves_silent(network: CompetitiveNetwork) -> str | None:
+def changes_silent_neurons(network: CompetitiveNetwork) -> str | None:
     """Whether the rule moves the weights of a neuron that has not fired, in a line; None if it does not."""
     weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
     if np.all(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) == 0):

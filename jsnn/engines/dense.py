@@ -39,7 +39,7 @@ class Dense(Online):
         self,
         network: CompetitiveNetwork,
         learned: Learned,
-        memo: tuple[()],
+        engine_state: tuple[()],
         spikes: Array,
         active: Array,
         valid: Array,
@@ -52,9 +52,9 @@ class Dense(Online):
             learned, counts, _ = present(network, learned, spikes[0][:, None], valid, dt, key, active[0])
         else:
             learned, counts, _ = present(network, learned, spread(spikes, active, network.n_input), valid, dt, key)
-        return learned, memo, counts
+        return learned, engine_state, counts
 
-    def respond(
+    def infer(
         self,
         network: CompetitiveNetwork,
         learned: Learned,
@@ -63,10 +63,10 @@ class Dense(Online):
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.engines.Responder`."""
+        """See `jsnn.engines.InferenceEngine`."""
 
         def one(raster, key):
-            return respond(network, learned, raster[:, None], dt, key)[0][0]
+            return infer(network, learned, raster[:, None], dt, key)[0][0]
 
         return jax.vmap(one, in_axes=(1, 0))(spread(spikes, active, network.n_input), keys)
 
@@ -98,7 +98,7 @@ def present(
     Per step: drive from the input spikes of the step before; theta's decay (if steps are its clock); membranes,
     tie-break, resets; theta's growth; traces; rule; bounds. So weights that the normalisation has lifted over their
     bound are back within it after the first step, before anything drives a neuron through them; a spike in that very
-    step still changes them from where they are. `respond` uses them as they are.
+    step still changes them from where they are. `infer` uses them as they are.
 
     After the last step: theta's decay over the presentations (if that is its clock), synaptic scaling, normalisation of
     the columns.
@@ -119,8 +119,8 @@ def present(
         at = jax.tree.map(lambda x: x.at[active].get(mode="fill", fill_value=0), (learned.weights, learned.delay))
         some = dataclasses.replace(learned, weights=at[0], delay=at[1])
         some, counts, recording = _steps(network, some, raster, valid, dt, key)
-        n_spikes, at_first = jnp.sum(counts, axis=0), recording.spikes[0, 0]
-        weights = plasticity.unheard(network.rule, learned.weights, n_spikes, at_first)
+        n_spikes, in_first_step = jnp.sum(counts, axis=0), recording.spikes[0, 0]
+        weights = plasticity.update_silent_inputs(network.rule, learned.weights, n_spikes, in_first_step)
         weights = weights.at[active].set(some.weights, mode="drop")
         learned = dataclasses.replace(some, weights=weights, delay=learned.delay)
     n_valid, duration = jnp.sum(valid), raster.shape[0] * dt
@@ -143,7 +143,7 @@ def _steps(
 
     def step(carry, inputs):
         weights, theta, fast, pre, post, fired, past, arrived = carry
-        s_pre, chance = inputs
+        s_pre, draws = inputs
         if adaptation is not None:
             theta = adaptation.decay_step(theta, dt)
         if delay is None:
@@ -151,7 +151,7 @@ def _steps(
         else:
             drive = jnp.sum(jnp.where(arrived, weights, 0.0), axis=0, keepdims=True)
         at = theta
-        fast, was_reset, v = network.step(fast, gains * drive, theta, dt, chance)
+        fast, was_reset, v = network.step(fast, gains * drive, theta, dt, draws)
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
             theta = theta + adaptation.theta_plus * jnp.sum(was_reset & valid[:, None], axis=0)
@@ -161,13 +161,13 @@ def _steps(
             past = jnp.concatenate([s_pre, past[:-1]])  # past[d]: the input spikes d steps ago
             arrived = past[delay.astype(int), jnp.arange(n_input)[:, None]]
         pre = rule.pre_trace.step(pre, arrived, dt)
-        post, size = plasticity.after(rule, post, fast.spikes, dt)
+        post, size = plasticity.update_traces(rule, post, fast.spikes, dt)
         fired = fired | fast.spikes
         if delay is None:
             n_fired = jnp.sum(fired, axis=0)
             dw = plasticity.change(rule, weights, arrived, size, pre, post.fast, network.reduction, n_valid, n_fired)
         else:
-            dw = plasticity.change_of_each(rule, weights, arrived, size, pre, post.fast)
+            dw = plasticity.change_per_synapse(rule, weights, arrived, size, pre, post.fast)
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
         carry = weights, theta, fast, pre, post, fired, past, arrived
         return carry, Recording(spikes=fast.spikes, v=fast.neuron.v, v_before=v, theta=at)
@@ -179,12 +179,12 @@ def _steps(
         learned.theta,
         network.reset(batch),
         jnp.zeros(arrived.shape),
-        plasticity.at_rest(rule, silent.shape),
+        plasticity.initial_traces(rule, silent.shape),
         silent,
         jnp.zeros((network.longest_delay + 1, n_input), bool),
         arrived,
     )
-    (weights, theta, *_), recording = jax.lax.scan(step, start, (raster, network.chance(key, n_steps, batch)))
+    (weights, theta, *_), recording = jax.lax.scan(step, start, (raster, network.draws(key, n_steps, batch)))
     counts = jnp.sum(recording.spikes, axis=0, dtype=float)
     return dataclasses.replace(learned, weights=weights, theta=theta), counts, recording
 
@@ -207,7 +207,7 @@ def drives(learned: Learned, raster: Array) -> Array:
     return jax.lax.map(step, jnp.arange(n_steps))
 
 
-def respond(
+def infer(
     network: CompetitiveNetwork, learned: Learned, raster: Array, dt: Array | float, key: Array
 ) -> tuple[Array, Recording]:
     """Present a batch to the frozen network: counts `float32[batch, n_neurons]`, and a `Recording`.
@@ -218,9 +218,9 @@ def respond(
     drive = network.gains(learned) * drives(learned, raster)
 
     def step(fast: Fast, inputs):
-        drive, chance = inputs
-        fast, _, v = network.step(fast, drive, learned.theta, dt, chance)
+        drive, draws = inputs
+        fast, _, v = network.step(fast, drive, learned.theta, dt, draws)
         return fast, Recording(spikes=fast.spikes, v=fast.neuron.v, v_before=v, theta=learned.theta)
 
-    _, recording = jax.lax.scan(step, network.reset(batch), (drive, network.chance(key, n_steps, batch)))
+    _, recording = jax.lax.scan(step, network.reset(batch), (drive, network.draws(key, n_steps, batch)))
     return jnp.sum(recording.spikes, axis=0, dtype=float), recording

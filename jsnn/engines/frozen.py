@@ -19,7 +19,7 @@ class Frozen:
     pre_trace: Trace = Trace()
     post_trace = None
     slow_trace = None
-    unpaired = False
+    updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """Nothing."""

@@ -21,7 +21,7 @@ class PostTraces:
     slow: Array | None
 
 
-def at_rest(rule: Rule, shape: tuple[int, ...]) -> PostTraces:
+def initial_traces(rule: Rule, shape: tuple[int, ...]) -> PostTraces:
     """The traces at the start of a presentation."""
     return PostTraces(
         fast=None if rule.post_trace is None else jnp.zeros(shape),
@@ -29,7 +29,7 @@ def at_rest(rule: Rule, shape: tuple[int, ...]) -> PostTraces:
     )
 
 
-def after(rule: Rule, traces: PostTraces, spikes: Array, dt: Array | float) -> tuple[PostTraces, Array]:
+def update_traces(rule: Rule, traces: PostTraces, spikes: Array, dt: Array | float) -> tuple[PostTraces, Array]:
     """The traces with this step's `spikes` (bool) in them, and the sizes of these spikes."""
     fast, slow, size = traces.fast, traces.slow, spikes.astype(float)
     if rule.post_trace is not None and traces.fast is not None:
@@ -40,23 +40,23 @@ def after(rule: Rule, traces: PostTraces, spikes: Array, dt: Array | float) -> t
     return PostTraces(fast=fast, slow=slow), size
 
 
-def unheard(rule: Rule, w: Array, n_spikes: Array, at_first: Array) -> Array:
+def update_silent_inputs(rule: Rule, w: Array, n_spikes: Array, in_first_step: Array) -> Array:
     """Weights `[n_pre, n_post]` after a presentation in which their inputs were silent and the neurons fired `n_spikes`
-    [n_post] times, the first time in its first step where `at_first` (bool[n_post]) is set.
+    [n_post] times, the first time in its first step where `in_first_step` (bool[n_post]) is set.
 
     A spike of the first step finds the weights where the normalisation has put them, all others within their bounds.
     """
     within = jnp.clip(w, rule.w_min, rule.w_max)
-    if not rule.unpaired:
+    if not rule.updates_silent_inputs:
         return within
 
     def learned(w):
         return jnp.clip(w + rule.on_post(w, 0.0, 0.0), rule.w_min, rule.w_max)
 
     def spike(k, w):
-        return jnp.where(k < n_spikes - at_first, learned(w), w)
+        return jnp.where(k < n_spikes - in_first_step, learned(w), w)
 
-    start = jnp.where(at_first, learned(w), within)
+    start = jnp.where(in_first_step, learned(w), within)
     return jax.lax.fori_loop(0, jnp.max(n_spikes).astype(int), spike, start)
 
 
@@ -123,7 +123,7 @@ def change(
     return at_pre * n_pre + (rule.on_pre(w, 0.0, 1.0) - at_pre) * pre_pairs + dw
 
 
-def change_of_each(rule: Rule, w: Array, arrived: Array, size: Array, pre: Array, post: Array | None) -> Array:
+def change_per_synapse(rule: Rule, w: Array, arrived: Array, size: Array, pre: Array, post: Array | None) -> Array:
     """The weight change of one step where every synapse has arrivals and a presynaptic trace of its own: `arrived` and
     `pre` [n_pre, n_post], of one presentation.
     """

@@ -34,7 +34,7 @@ class Sparse(Online):
         self,
         network: CompetitiveNetwork,
         learned: Learned,
-        memo: tuple[()],
+        engine_state: tuple[()],
         spikes: Array,
         active: Array,
         valid: Array,
@@ -58,16 +58,16 @@ class Sparse(Online):
 
         def step(carry, inputs):
             weights, theta, fast, drive, pre, post = carry
-            s_pre, t, chance = inputs
+            s_pre, t, draws = inputs
             if adaptation is not None:
                 theta = adaptation.decay_step(theta, dt)
-            fast, was_reset, _ = network.step(fast, gains * drive[None], theta, dt, chance)
+            fast, was_reset, _ = network.step(fast, gains * drive[None], theta, dt, draws)
             fast = dataclasses.replace(fast, spikes=fast.spikes & valid[0])
             if adaptation is not None:
                 theta = theta + adaptation.theta_plus * (was_reset[0] & valid[0])
             fired = fast.spikes[0]
             pre = rule.pre_trace.step(pre, s_pre, dt)
-            post, size = plasticity.after(rule, post, fired, dt)
+            post, size = plasticity.update_traces(rule, post, fired, dt)
 
             def neuron_fired(carry):
                 weights, left = carry
@@ -99,9 +99,9 @@ class Sparse(Online):
             network.reset(1),
             jnp.zeros_like(learned.theta),
             jnp.zeros(n_active, weights.dtype),
-            plasticity.at_rest(rule, learned.theta.shape),
+            plasticity.initial_traces(rule, learned.theta.shape),
         )
-        steps = raster, jnp.arange(n_steps), network.chance(keys[0], n_steps, 1)
+        steps = raster, jnp.arange(n_steps), network.draws(keys[0], n_steps, 1)
         # The first step also brings weights into their bounds that have no part in it; nothing drives the network yet.
         (weights, theta, fast, _, *traces), fired = step(start, jax.tree.map(lambda x: x[0], steps))
         weights = clipped(weights)
@@ -110,7 +110,7 @@ class Sparse(Online):
         (weights, theta, *_), all_fired = jax.lax.scan(step, (weights, theta, fast, drive, *traces), later)
         counts = fired + jnp.sum(all_fired, axis=0, dtype=float)
 
-        whole = plasticity.unheard(rule, learned.weights, counts, fired)
+        whole = plasticity.update_silent_inputs(rule, learned.weights, counts, fired)
         whole = whole.at[active[0]].set(weights, mode="drop")
         after = network.homeostasis(learned, theta, counts, valid[0], n_steps * dt)
-        return dataclasses.replace(after, weights=network.normalise(whole)), memo, counts[None]
+        return dataclasses.replace(after, weights=network.normalise(whole)), engine_state, counts[None]

@@ -24,7 +24,7 @@ NETWORK = 16  # added to TRAIN, ASSIGN, TEST: what the network draws there, apar
 
 
 @node
-class Again(Node):
+class Repeat(Node):
     """An image that too few neurons answer is shown again, brighter (Diehl & Cook 2015, §2.5): the k-th time its pixels
     are 1 + k * brighter times what they are. It counts as a presentation each time; what the network learns meanwhile
     stays, and the answer is the last one.
@@ -44,13 +44,13 @@ class Inputs(Node):
     dt: Positive = 1.0  # ms
     n_steps: Count = static(default=100)  # of an image
     rest: Steps = static(default=0)  # steps without input after it, part of its presentation
-    again: Again | None = None  # None: every image is shown once
+    again: Repeat | None = None  # None: every image is shown once
     augmentation: Augmentation | None = None  # of training images; for networks trained by gradients
     batch_size: Count = static(default=1)  # presentations that learn together
 
-    def key(self, purpose: Array | int) -> Array:
+    def key(self, stream: Array | int) -> Array:
         """The root of the random numbers for one purpose."""
-        return jax.random.fold_in(numerics.key(self.seed), purpose)
+        return jax.random.fold_in(numerics.key(self.seed), stream)
 
 
 def order(inputs: Inputs, epoch: Array, n: int) -> Array:
@@ -67,14 +67,16 @@ class Rasters:
     pixels: Array  # float32[n_batches, batch, n_active], in [0, 1]: what they are the spikes of
 
 
-def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, number: Array, n_active: int) -> Rasters:
+def encode(
+    inputs: Inputs, stream: Array | int, images: Array, index: Array, presentation: Array, n_active: int
+) -> Rasters:
     """The input spikes of a block of presentations.
 
-    `images` uint8[n, n_input]; `index` int32[n_batches, batch] says which of them are shown (-1: none); `number`
+    `images` uint8[n, n_input]; `index` int32[n_batches, batch] says which of them are shown (-1: none); `presentation`
     (likewise) which presentations of their stream they are. `n_active` is the most pixels of an image that are not dark
     (`most_active`).
     """
-    key = inputs.key(purpose)
+    key = inputs.key(stream)
     n_input = images.shape[1]
 
     def one(arguments):
@@ -85,7 +87,7 @@ def encode(inputs: Inputs, purpose: Array | int, images: Array, index: Array, nu
 
     # One image at a time on a CPU, where a raster then stays in cache (3 times as fast as all at once).
     at_once = 1 if jax.default_backend() == "cpu" else index.size
-    made = jax.lax.map(one, (index.ravel(), number.ravel()), batch_size=at_once)
+    made = jax.lax.map(one, (index.ravel(), presentation.ravel()), batch_size=at_once)
     active, spikes, pixels = (x.reshape(*index.shape, *x.shape[1:]) for x in made)
     return Rasters(active=active, spikes=spikes, pixels=pixels)
 
@@ -95,7 +97,7 @@ def spikes_of(inputs: Inputs, key: Array, pixels: Array) -> Array:
     return jnp.pad(inputs.encoder.encode(key, pixels, inputs.n_steps, inputs.dt), ((0, inputs.rest), (0, 0)))
 
 
-def until_answered(
+def present_until_response(
     inputs: Inputs,
     key: Array,
     pixels: Array,

@@ -15,7 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jsnn.core.errors import Deserted
+from jsnn.core.errors import PeerLost
 from jsnn.grid.processes import n_processes
 
 WHOLE = -1  # an array without an axis of presentations
@@ -116,10 +116,10 @@ def _busy(n: int, n_devices: int) -> float:
 
 
 def fetch(array: Any) -> np.ndarray:
-    """An array on the host, also where other processes hold parts of it. Raises Deserted if they are gone."""
+    """An array on the host, also where other processes hold parts of it. Raises PeerLost if they are gone."""
     if not isinstance(array, jax.Array) or array.is_fully_addressable:
         return np.asarray(array)
     try:
         return np.asarray(multihost_utils.process_allgather(array, tiled=True))
     except (jax.errors.JaxRuntimeError, ValueError) as error:  # of the connection between them
-        raise Deserted(f"another process of this job is gone ({' '.join(str(error).split())[:200]})") from error
+        raise PeerLost(f"another process of this job is gone ({' '.join(str(error).split())[:200]})") from error

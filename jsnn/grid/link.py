@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from jsnn.core.errors import Deserted, InputError
+from jsnn.core.errors import InputError, PeerLost
 
 TOGETHER = 40.0  # seconds in which all processes have to come
 BEAT, SILENCE = 2.0, 30.0  # seconds between signs of life; without one for so long, a process counts as gone
@@ -173,7 +173,7 @@ def meet(address: str, n: int, number: int, say: Callable[[str], None], seconds:
 
     Raises:
         InputError: a number is given twice, or the processes do not agree on how many they are.
-        Deserted: the port is in use, or not all came, or one that came has gone.
+        PeerLost: the port is in use, or not all came, or one that came has gone.
     """
     host, port = address.rsplit(":", 1)
     host, deadline = host.strip("[]"), time.monotonic() + seconds
@@ -193,7 +193,7 @@ def _listen(port: int) -> socket.socket:
         return socket.create_server(("", port))
     except (OSError, OverflowError) as error:
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise Deserted(f"process 0 cannot listen on port {port}: {why}; give all of them another port") from None
+        raise PeerLost(f"process 0 cannot listen on port {port}: {why}; give all of them another port") from None
 
 
 def _receive(port: int, n: int, say: Callable[[str], None], deadline: float) -> dict[int, Peer]:
@@ -204,7 +204,7 @@ def _receive(port: int, n: int, say: Callable[[str], None], deadline: float) -> 
         while len(peers) < n - 1:
             missing = ", ".join(str(p) for p in range(1, n) if p not in peers)
             if time.monotonic() > deadline:
-                raise _failed(peers, Deserted(f"process {missing} of {n} did not come within {TOGETHER:.0f} s"))
+                raise _failed(peers, PeerLost(f"process {missing} of {n} did not come within {TOGETHER:.0f} s"))
             saying(f"waiting for {n - 1 - len(peers)} of {n} processes: {missing}")
             sockets = {peer.socket: p for p, peer in peers.items()}
             for ready in select.select([server, *sockets], [], [], 0.2)[0]:
@@ -212,7 +212,7 @@ def _receive(port: int, n: int, say: Callable[[str], None], deadline: float) -> 
                     _admit(Peer(server.accept()[0]), peers, n)
                 elif peers[sockets[ready]].read() is None:
                     peers.pop(sockets[ready]).socket.close()
-                    raise _failed(peers, Deserted(f"process {sockets[ready]} of this job is gone"))
+                    raise _failed(peers, PeerLost(f"process {sockets[ready]} of this job is gone"))
     return peers
 
 
@@ -273,6 +273,6 @@ def _find(host: str, port: int, n: int, number: int, say: Callable[[str], None],
         if "refused" in answer:
             raise InputError(str(answer["refused"]))
         if "ended" in answer:
-            raise Deserted(str(answer["ended"]))
+            raise PeerLost(str(answer["ended"]))
         time.sleep(0.2)
-    raise Deserted(f"there was no answer from {where} within {TOGETHER:.0f} s")
+    raise PeerLost(f"there was no answer from {where} within {TOGETHER:.0f} s")

@@ -58,7 +58,7 @@ def join(
 
     Raises:
         InputError: what they say does not agree.
-        Deserted: they did not come together.
+        PeerLost: they did not come together.
     """
     if n == 1:
         return

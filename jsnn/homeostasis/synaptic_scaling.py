@@ -34,9 +34,9 @@ class SynapticScaling(Node):
     eta: NonNegative = 0.01  # a spike, at first
     settle: Positive = float("inf")  # spikes, of a neuron at its target, after which it is half of that
 
-    def at(self, age: Array | float) -> "SynapticScaling":
-        """The scaling after `age` presentations: its rate is what it then is, and stays."""
-        return dataclasses.replace(self, eta=self.eta / (1.0 + age * self.target / self.settle), settle=jnp.inf)
+    def annealed(self, n_seen: Array | float) -> "SynapticScaling":
+        """The scaling after `n_seen` presentations: its rate is what it then is, and stays."""
+        return dataclasses.replace(self, eta=self.eta / (1.0 + n_seen * self.target / self.settle), settle=jnp.inf)
 
     def step(self, scale: Array, counts: Array, n: Array) -> Array:
         """The scale after `n` presentations in which the neurons fired `counts` times in all, each [n_neurons]."""

@@ -6,7 +6,7 @@ from jsnn.learners.bptt import BPTT
 from jsnn.learners.conversion import Conversion
 from jsnn.learners.eprop import EProp
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params
 
 
 @runtime_checkable
@@ -18,7 +18,7 @@ class Learner(Protocol):
         """What makes an update of it."""
         ...
 
-    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, batch: LabelledBatch) -> tuple[Params, BatchMetrics]:
         """Of the loss; and what was measured on the way."""
         ...
 

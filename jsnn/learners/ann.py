@@ -15,7 +15,7 @@ from jsnn.core.errors import InputError
 from jsnn.core.pytree import node, static
 from jsnn.core.ranges import Count, Positive, Seed
 from jsnn.data import Dataset
-from jsnn.readouts import decided
+from jsnn.readouts import predicted_class
 
 
 @node
@@ -59,7 +59,7 @@ def _epoch(ann: ANN, params: Any, images: Array, labels: Array, key: Array) -> t
 
     def loss(params, x, y):
         logits = cast(Array, model.apply(params, x))
-        right = jnp.mean(decided(logits) == y)
+        right = jnp.mean(predicted_class(logits) == y)
         return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y)), right
 
     def step(carry, rows):
@@ -80,7 +80,7 @@ def _loss(ann: ANN, params: Any, images: Array, labels: Array) -> Array:
 
 def _predict(ann: ANN, params: Any, images: Array) -> Array:
     logits = cast(Array, MLP(ann.n_hidden, 10).apply(params, images.astype(jnp.float32) / 255.0))
-    return decided(logits)
+    return predicted_class(logits)
 
 
 def train(
@@ -88,7 +88,7 @@ def train(
 ) -> tuple[np.ndarray, list[tuple[int, float]]]:
     """Train the network, a remainder of less than a batch left out each epoch.
 
-    Returns its predictions int32[n_test] of the test images (-1: no answer, see `jsnn.readouts.decided`), and
+    Returns its predictions int32[n_test] of the test images (-1: no answer, see `jsnn.readouts.predicted_class`), and
     (presentations, training accuracy) of each epoch's tenths, or with `patience` of each epoch. Raises InputError where
     its weights are no longer finite.
     """

@@ -7,7 +7,7 @@ import jax
 from jsnn.core.pytree import node, static
 from jsnn.learners.losses import LOSSES
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params
 
 
 @node
@@ -22,12 +22,12 @@ class BPTT:
     )
     optimiser: Optimiser = Optimiser()
 
-    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, batch: LabelledBatch) -> tuple[Params, BatchMetrics]:
         """See `jsnn.learners.Learner`."""
 
         def loss(params):
-            response = network.respond(params, lesson.x, lesson.n_steps, lesson.dt, lesson.key)
-            value = LOSSES[self.loss](response.output, lesson.labels)
-            return value, Measured.of(value, response, lesson.labels)
+            response = network.respond(params, batch.x, batch.n_steps, batch.dt, batch.key)
+            value = LOSSES[self.loss](response.output, batch.labels)
+            return value, BatchMetrics.of(value, response, batch.labels)
 
         return jax.grad(loss, has_aux=True)(params)

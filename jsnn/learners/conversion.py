@@ -10,7 +10,7 @@ from jsnn.core.pytree import node, static
 from jsnn.core.ranges import Count
 from jsnn.learners.bptt import BPTT
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params
 from jsnn.neurons import IF
 
 
@@ -34,9 +34,9 @@ class Conversion:
     loss: Literal["mean_squared", "cross_entropy"] = static(default="cross_entropy")
     optimiser: Optimiser = Optimiser()
 
-    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, batch: LabelledBatch) -> tuple[Params, BatchMetrics]:
         """Of the ANN; see `jsnn.learners.Learner`."""
-        return BPTT(loss=self.loss).gradient(network, params, lesson)
+        return BPTT(loss=self.loss).gradient(network, params, batch)
 
     def convert(self, network: Feedforward, params: Params, images: Array, neuron: IF) -> Params:
         """The parameters of a spiking network of `neuron`, of those of the ANN `network`, which saw `images`

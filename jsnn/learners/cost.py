@@ -2,9 +2,9 @@
 
 Synaptic operations are counted where something arrives: a spike makes an addition at each synapse it reaches, a pixel
 or an activation that is not 0 a multiplication and an addition (as Deng et al. 2020 count, and NeuroBench's "effective"
-operations, but for spikes that are averaged: each is an addition, see `jsnn.networks.feedforward.arrivals` and
-tests/test_neurobench.py). What a neuron does in every step whether or not anything arrives is counted apart, and not
-hidden.
+operations, but for spikes that are averaged: each is an addition, see `jsnn.networks.feedforward.synaptic_operations`
+and tests/test_neurobench.py). What a neuron does in every step whether or not anything arrives is counted apart, and
+not hidden.
 """
 
 import dataclasses

@@ -11,8 +11,8 @@ from jsnn.core import numerics
 from jsnn.core.pytree import node, static
 from jsnn.core.ranges import Seed
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params, Response
-from jsnn.networks.unroll import Dynamics, evolve
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params, Response
+from jsnn.networks.unroll import Dynamics, unroll
 from jsnn.neurons import IF, LIF
 
 
@@ -41,7 +41,7 @@ class EProp:
     synapses B straight to the output, in the place of its way through the layers between.
 
     A synapse would run the sums over s forwards, from step to step. Here they are exchanged: what is added up over
-    synapses forwards is added up over neurons backwards (`jsnn.networks.unroll.evolve` has that loop), and the update
+    synapses forwards is added up over neurons backwards (`jsnn.networks.unroll.unroll` has that loop), and the update
     is one product over time and batch. The numbers are the same.
     """
 
@@ -49,11 +49,11 @@ class EProp:
     feedback_seed: Seed = 0
     optimiser: Optimiser = Optimiser()
 
-    def gradient(self, network: Feedforward, params: Params, lesson: Lesson) -> tuple[Params, Measured]:
+    def gradient(self, network: Feedforward, params: Params, batch: LabelledBatch) -> tuple[Params, BatchMetrics]:
         """See `jsnn.learners.Learner`; no dropout. `network` has dense layers, and the readout "membrane"."""
-        x, labels, n_steps, dt = lesson.x, lesson.labels, lesson.n_steps, lesson.dt
-        batch, neurons = x.shape[1], network.neurons(params)
-        seen, backwards = [x.reshape(len(x), batch, -1)], []
+        x, labels, n_steps, dt = batch.x, batch.labels, batch.n_steps, batch.dt
+        n_batch, neurons = x.shape[1], network.neurons(params)
+        seen, backwards = [x.reshape(len(x), n_batch, -1)], []
         for i, neuron in enumerate(neurons):
             flat = network.project(params, i, seen[-1].reshape(-1, seen[-1].shape[-1]))
             current = flat.reshape(*seen[-1].shape[:2], -1)
@@ -62,7 +62,7 @@ class EProp:
             backwards.append(back)
         output = seen.pop()
         loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(output, labels[None]))
-        error = (jax.nn.softmax(output) - jax.nn.one_hot(labels, output.shape[-1])) / (batch * n_steps)
+        error = (jax.nn.softmax(output) - jax.nn.one_hot(labels, output.shape[-1])) / (n_batch * n_steps)
         (signal,) = backwards[-1](error)  # the error that an output's current in each step makes from there on
         wanted = []
         for i, spikes in enumerate(seen):
@@ -71,9 +71,9 @@ class EProp:
                 (of_current,) = backwards[i](signal @ self._back(params, i, seen[i + 1].shape[-1]))
             own = {"kernel": jnp.einsum("tbi,tbj->ij", spikes, of_current)}
             wanted.append({"Dense_0": own | ({"bias": jnp.sum(of_current, axis=(0, 1))} if network.bias else {})})
-        arrived = jnp.broadcast_to(jnp.any(seen[-1] != 0, axis=-1), (n_steps, batch))
+        arrived = jnp.broadcast_to(jnp.any(seen[-1] != 0, axis=-1), (n_steps, n_batch))
         response = Response(output=output, arrived=arrived, spikes=tuple(jnp.sum(s, axis=(0, 2)) for s in seen[1:]))
-        return {"synapses": wanted, "neurons": params["neurons"]}, Measured.of(loss, response, labels)
+        return {"synapses": wanted, "neurons": params["neurons"]}, BatchMetrics.of(loss, response, labels)
 
     def _back(self, params: Params, i: int, n: int) -> Array:
         """B of hidden layer `i` of n neurons, [n_classes, n]."""
@@ -88,4 +88,4 @@ def _layer(network: Feedforward, neuron: IF | LIF, current: Array, n_steps: int,
     """The spikes of layer `i` in each step, or potentials if it is the output."""
     fires = i < len(network.layers) - 1
     dynamics = Dynamics(neuron=neuron, surrogate=network.surrogate, dt=dt, fires=fires, detach_reset=True)
-    return evolve(dynamics, neuron.init(current.shape[1:]), current, n_steps)[1]
+    return unroll(dynamics, neuron.init(current.shape[1:]), current, n_steps)[1]

@@ -19,7 +19,7 @@ from jsnn.core.pytree import node
 from jsnn.encoders import Direct, Recording
 from jsnn.engines.stimulus import ORDER, TRAIN, WEIGHTS, Inputs
 from jsnn.learners import Conversion, Learner
-from jsnn.networks.feedforward import Feedforward, Lesson, Measured, Params, ReLU
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params, ReLU
 from jsnn.neurons import IF
 
 DROPOUT, AUGMENT = 8, 9  # purposes of random numbers, beside those of jsnn.learners.plasticity.trial
@@ -126,7 +126,7 @@ def as_images(network: Feedforward, pixels: Array) -> Array:
 
 def train(
     trial: GradientTrial, state: TrainState, pixels: Array, labels: Array, index: Array, n_updates: int
-) -> tuple[TrainState, Measured]:
+) -> tuple[TrainState, BatchMetrics]:
     """Updates for the batches `index` int32[n, batch] of the images `pixels` uint8[n_images, n_input], in a training of
     `n_updates` in all. What is measured has a leading axis of n.
     """
@@ -138,8 +138,8 @@ def train(
     def update(state, rows):
         encode, dropout, augment = (jax.random.fold_in(key, state.n) for key in keys)
         x = shown(trial, encode, pixels[rows], augment)
-        lesson = Lesson(x=x, labels=labels[rows], n_steps=inputs.n_steps, dt=inputs.dt, key=dropout)
-        gradient, measured = rule.gradient(network, state.params, lesson)
+        batch = LabelledBatch(x=x, labels=labels[rows], n_steps=inputs.n_steps, dt=inputs.dt, key=dropout)
+        gradient, measured = rule.gradient(network, state.params, batch)
         updates, optimiser = transformation.update(gradient, state.optimiser, state.params)
         params = cast(Params, optax.apply_updates(state.params, updates))
         return TrainState(params=params, optimiser=optimiser, n=state.n + 1), measured

@@ -46,7 +46,7 @@ class Fast:
 
 
 @node
-class Chance:
+class RandomDraws:
     """What is random in the steps of a presentation: drawn before it, apart from what neurons draw in a step."""
 
     neuron: Array  # keys, [n_steps]
@@ -54,7 +54,7 @@ class Chance:
 
 
 @node
-class Answer(Node):
+class Inference(Node):
     """How a trained network is asked: the same neurons, weights and thresholds, but a softer competition.
 
     To learn, one neuron has to win an image. To answer, it helps if several do, each as often as the image is like its
@@ -92,7 +92,7 @@ class CompetitiveNetwork(Node):
     norm_order: Literal[1, 2] = static(default=1)  # 1: their sum is kept; 2: the root of the sum of their squares
     norm_at_start: bool = static(default=True)  # False: only after the first presentation, as in BindsNET
     scaling: SynapticScaling | None = None
-    answer: Answer = Answer()
+    answer: Inference = Inference()
     reduction: Reduction = static(default="sum")  # of a batch's changes
     lockstep: bool = static(default=True)  # True: in every step (engines.plasticity); False: once (engines.batch)
 
@@ -138,11 +138,11 @@ class CompetitiveNetwork(Node):
         """What the spikes that arrive, weighted, are multiplied by: a number, or [n_neurons]."""
         return self.gain if learned.scale is None else self.gain * learned.scale
 
-    def at(self, age: Array | float) -> "CompetitiveNetwork":
-        """The network for the presentation before which it has seen `age` others: what slows down with them."""
-        return self if self.scaling is None else dataclasses.replace(self, scaling=self.scaling.at(age))
+    def annealed(self, n_seen: Array | float) -> "CompetitiveNetwork":
+        """The network for the presentation before which it has seen `n_seen` others: what slows down with them."""
+        return self if self.scaling is None else dataclasses.replace(self, scaling=self.scaling.annealed(n_seen))
 
-    def asked(self) -> "CompetitiveNetwork":
+    def for_inference(self) -> "CompetitiveNetwork":
         """The network that answers, once it has learned."""
         strength = self.inhibition.strength * self.answer.competition
         inhibition = dataclasses.replace(self.inhibition, strength=strength)  # pyright: ignore[reportArgumentType]
@@ -159,35 +159,41 @@ class CompetitiveNetwork(Node):
             scale = self.scaling.step(scale, counts, n)
         return dataclasses.replace(learned, theta=theta, scale=scale)
 
-    def chance(self, key: Array, n_steps: int, batch: int) -> Chance:
+    def draws(self, key: Array, n_steps: int, batch: int) -> RandomDraws:
         """The random numbers of a presentation."""
         key_neuron, key_tie = jax.random.split(key)
         tie = jax.random.uniform(key_tie, (n_steps, batch, self.n_winners)) if self.tie_break == "random" else None
-        return Chance(neuron=jax.random.split(key_neuron, n_steps), tie=tie)
+        return RandomDraws(neuron=jax.random.split(key_neuron, n_steps), tie=tie)
 
     def step(
-        self, fast: Fast, drive: Array, theta: Array, dt: Array | float, chance: Chance
+        self, fast: Fast, drive: Array, theta: Array, dt: Array | float, draws: RandomDraws
     ) -> tuple[Fast, Array, Array]:
-        """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection; `chance` is
+        """One step of all membranes: `drive` (mV) `[batch, n_neurons]` came through the input projection; `draws` is
         of this step.
 
         Returns the state with this step's spikes in it, which neurons were reset (`bool[batch, n_neurons]`:
         those that fired, and the ghosts where there are any), and their potentials before that (mV, likewise).
         """
         inhibition, lateral = self.inhibition.step(fast.inhibition, fast.spikes, dt)
-        layer, spikes, was_reset, v = self.move((fast.neuron, fast.synapse), drive, lateral, theta, dt, chance)
+        layer, spikes, was_reset, v = self.move((fast.neuron, fast.synapse), drive, lateral, theta, dt, draws)
         return Fast(neuron=layer[0], synapse=layer[1], inhibition=inhibition, spikes=spikes), was_reset, v
 
     def move(
-        self, layer: tuple[State, State], drive: Array, lateral: Array, theta: Array, dt: Array | float, chance: Chance
+        self,
+        layer: tuple[State, State],
+        drive: Array,
+        lateral: Array,
+        theta: Array,
+        dt: Array | float,
+        draws: RandomDraws,
     ) -> tuple[tuple[State, State], Array, Array, Array]:
         """One step of the layer's neurons and synapses, its inhibition apart: their state, who fired, who was reset,
         and the potentials (mV) before resets.
         """
         neuron, synapse = layer
         synapse, current = self.synapse.step(synapse, drive, lateral, neuron.v, dt)
-        noise = self.neuron.noise(chance.neuron, drive.shape)
+        noise = self.neuron.noise(draws.neuron, drive.shape)
         neuron, excess = self.neuron.integrate(neuron, current, theta, dt, noise)
-        spikes = winners(self.tie_break, excess, chance.tie, self.n_winners)
+        spikes = winners(self.tie_break, excess, draws.tie, self.n_winners)
         was_reset = excess >= 0 if self.ghosts else spikes
         return (self.neuron.fire(neuron, was_reset), synapse), spikes, was_reset, neuron.v

@@ -29,9 +29,9 @@ from jsnn.core.protocols import Neuron, State
 from jsnn.core.pytree import Node, node, static
 from jsnn.core.ranges import Count, Positive, Share
 from jsnn.networks import matmul
-from jsnn.networks.unroll import Dynamics, evolve
+from jsnn.networks.unroll import Dynamics, unroll
 from jsnn.neurons import IF, LIF, NEURONS
-from jsnn.readouts import decided
+from jsnn.readouts import predicted_class
 from jsnn.surrogates import ArcTan, Surrogate
 
 SIZE, MOST_PARTS = "[1-9][0-9]{0,8}", 200  # of a layer, in digits; of an architecture
@@ -97,7 +97,7 @@ def pooled(x: Array, pooling: Sequence[tuple[str, int]]) -> Array:
     return x
 
 
-def made_of(layer: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
+def output_shape(layer: Projection, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a layer that sees `shape`. Raises InputError where a layer cannot see it: inputs without a height
     and a width, fewer pixels than are pooled, a kernel with weights that no pixel reaches.
     """
@@ -133,7 +133,7 @@ def fan_out(layer: Projection, shape: tuple[int, ...]) -> np.ndarray:
     return layer.size * np.einsum("i,j->ij", *across)[..., None]
 
 
-def arrivals(layer: Projection, x: Array, analog: bool = False) -> Array:
+def synaptic_operations(layer: Projection, x: Array, analog: bool = False) -> Array:
     """How many synapses of a layer are reached by what is not 0 in each of `x` [n, ...]: [n].
 
     What is `analog` is pooled first. Of spikes, those in one mean are additions each, a maximum is one.
@@ -155,22 +155,22 @@ class Response:
     spikes: tuple[Array, ...] = ()  # [batch] for each layer that fires: how many, in all steps
     operations: tuple[Array, ...] = ()  # [batch] for each layer: how many synapses were reached by what is not 0
 
-    def answers(self) -> Array:
+    def predictions(self) -> Array:
         """int32[n_steps, batch] after each step: the class of the largest sum of the outputs so far, of several the
         first. -1, no answer, where nothing has arrived at the output yet, whatever its bias; where all sums are the
         same, as those of silent neurons are; and where one is not a number.
         """
-        found = decided(jnp.cumsum(self.output, axis=0))
+        found = predicted_class(jnp.cumsum(self.output, axis=0))
         return found if self.arrived is None else jnp.where(jnp.cumsum(self.arrived, axis=0) > 0, found, -1)
 
-    def answer(self) -> Array:
+    def prediction(self) -> Array:
         """int32[batch]: that after the last step."""
-        found = decided(jnp.sum(self.output, axis=0))
+        found = predicted_class(jnp.sum(self.output, axis=0))
         return found if self.arrived is None else jnp.where(jnp.any(self.arrived, axis=0), found, -1)
 
 
 @node
-class Lesson:
+class LabelledBatch:
     """A batch to learn from, and how long it is shown."""
 
     x: Array  # [n_steps or 1, batch, *input_shape], as in `Feedforward.respond`
@@ -181,7 +181,7 @@ class Lesson:
 
 
 @node
-class Measured:
+class BatchMetrics:
     """Of one batch, while it is learned from."""
 
     loss: Array
@@ -189,9 +189,9 @@ class Measured:
     rates: tuple[Array, ...]  # spikes a presentation, of each layer that fires
 
     @classmethod
-    def of(cls, loss: Array, response: Response, labels: Array) -> "Measured":
+    def of(cls, loss: Array, response: Response, labels: Array) -> "BatchMetrics":
         """A response to inputs of classes `labels` int32[batch]."""
-        right = response.answer() == labels
+        right = response.prediction() == labels
         return cls(loss=loss, accuracy=jnp.mean(right), rates=tuple(jnp.mean(s) for s in response.spikes))
 
 
@@ -245,7 +245,7 @@ class Feedforward(Node):
         """Of the input and of each layer: [height, width, channels] or [neurons]."""
         shapes = [self.input_shape]
         for layer in projections(self.architecture):  # whatever their gain, which may be that of many trials
-            shapes.append(made_of(layer, shapes[-1]))
+            shapes.append(output_shape(layer, shapes[-1]))
         return shapes
 
     def init(self, key: Array) -> Params:
@@ -277,7 +277,9 @@ class Feedforward(Node):
         layers = self.layers
         if isinstance(self.neuron, ReLU):
             made = self.activations(params, x[0], key)
-            reached = tuple(arrivals(layer, y, True) for layer, y in zip(layers, [x[0], *made], strict=False))
+            reached = tuple(
+                synaptic_operations(layer, y, True) for layer, y in zip(layers, [x[0], *made], strict=False)
+            )
             seen = [x[0], *made][-2].reshape(len(x[0]), -1)
             arrived = jnp.any(seen != 0, axis=1)[None]
             return Response(output=made[-1][None], arrived=arrived, finite=_finite(made), operations=reached)
@@ -291,11 +293,14 @@ class Feedforward(Node):
             ends, spikes, operations, arrived = [], [], [], jnp.zeros((n, batch), bool)
             for i, (neuron, state) in enumerate(zip(neurons, states, strict=True)):
                 if x is None:
-                    current, reached = cast(Array, first)[None], n * arrivals(layers[0], constant_x[0], analog)
+                    current, reached = (
+                        cast(Array, first)[None],
+                        n * synaptic_operations(layers[0], constant_x[0], analog),
+                    )
                 else:
                     current = self.project(params, i, x, key, batch)
                     current = current.reshape(n, batch, *current.shape[1:])
-                    reached = jnp.sum(arrivals(layers[i], x, analog and i == 0).reshape(n, batch), axis=0)
+                    reached = jnp.sum(synaptic_operations(layers[i], x, analog and i == 0).reshape(n, batch), axis=0)
                 operations.append(reached)
                 if i == len(neurons) - 1:
                     seen = constant_x if x is None else x.reshape(n, batch, -1)
@@ -304,7 +309,7 @@ class Feedforward(Node):
                 dynamics = Dynamics(
                     neuron=neuron, surrogate=self.surrogate, dt=dt, fires=fires, detach_reset=self.detach_reset
                 )
-                state, out = evolve(dynamics, state, current, n)
+                state, out = unroll(dynamics, state, current, n)
                 ends.append(state)
                 if fires:
                     spikes.append(jnp.sum(out, axis=(0, *range(2, out.ndim))))

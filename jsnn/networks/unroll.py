@@ -2,7 +2,7 @@
 
     V(t) = max(A[R(V(t-1), z(t-1))] + I(t), V_floor),    z(t) = theta(V(t) - V_threshold)
 
-R is the reset (`fire`), A what a step leaves of a potential (`coast`); I counts where a neuron is not refractory. The
+R is the reset (`fire`), A what a step leaves of a potential (`advance`); I counts where a neuron is not refractory. The
 gradient of a loss, from the last step to the first (STBP, Wu et al. 2018, for any reset, and any surrogate psi of
 theta's derivative):
 
@@ -57,7 +57,9 @@ class Dynamics:
         return self.neuron.fire(state, lax.stop_gradient(spikes) if self.detach_reset else spikes), spikes
 
 
-def run(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[Membrane, Membrane, Array]:
+def simulate_steps(
+    dynamics: Dynamics, start: Membrane, current: Array, n_steps: int
+) -> tuple[Membrane, Membrane, Array]:
     """`n_steps` from `start`, with `current` [n_steps, ...], or [1, ...] for the same in every step.
 
     Returns the states before the spikes of each step [n_steps, ...], the one after the last step, and what is seen of
@@ -82,24 +84,24 @@ def run(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tu
     return states, end, seen
 
 
-def evolve(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[Membrane, Array]:
-    """The state at the end, and what is seen of each step, as in `run`.
+def unroll(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[Membrane, Array]:
+    """The state at the end, and what is seen of each step, as in `simulate_steps`.
 
     It has a gradient with respect to the currents, the potential at the start and the numbers of the dynamics, but for
     those of the surrogate, the floor and the refractory period.
     """
     dynamics = jax.tree.map(lambda x: jnp.asarray(x, start.v.dtype), dynamics)  # numbers may be Python's integers
-    return _evolve(dynamics, start, current, n_steps)
+    return _unroll(dynamics, start, current, n_steps)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _evolve(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> Any:
-    _, end, seen = run(dynamics, start, current, n_steps)
+def _unroll(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> Any:
+    _, end, seen = simulate_steps(dynamics, start, current, n_steps)
     return end, seen
 
 
 def _forwards(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[tuple[Membrane, Array], Any]:
-    states, end, seen = run(dynamics, start, current, n_steps)
+    states, end, seen = simulate_steps(dynamics, start, current, n_steps)
     return (end, seen), (dynamics, start, states, current if len(current) == 1 else None)
 
 
@@ -132,7 +134,7 @@ def _backwards(n_steps: int, kept: Any, wanted: tuple[Membrane, Array]) -> tuple
     )
 
 
-_evolve.defvjp(_forwards, _backwards)
+_unroll.defvjp(_forwards, _backwards)
 
 
 def _read(x: Any, t: Array | int) -> Any:
@@ -145,7 +147,7 @@ def _written(x: Any, here: Any, t: Array | int) -> Any:
 
 def _go_on(dynamics: Dynamics, state: Membrane) -> Array:
     """The potential a step later, without a current and were there no floor."""
-    return dynamics.neuron.coast(state, jnp.zeros(()), 1, dynamics.dt).v
+    return dynamics.neuron.advance(state, jnp.zeros(()), 1, dynamics.dt).v
 
 
 def _fire_and_go_on(dynamics: Dynamics, state: Membrane) -> tuple[Array, Array]:

@@ -8,11 +8,11 @@ from jax import Array
 TieBreak = Literal["none", "first", "random", "furthest"]
 
 
-def winners(tie_break: TieBreak, excess: Array, chance: Array | None = None, n_winners: int = 1) -> Array:
+def winners(tie_break: TieBreak, excess: Array, draws: Array | None = None, n_winners: int = 1) -> Array:
     """Which neurons fire, `bool[batch, n_neurons]`, given how far each is over its threshold (mV, < 0: not).
 
     "none": all that cross. Otherwise `n_winners` of them, or all if they are no more, chosen one after the other among
-    those that are left. "random": one of these, uniformly, by `chance` float32[batch, n_winners] in [0, 1) (BindsNET's
+    those that are left. "random": one of these, uniformly, by `draws` float32[batch, n_winners] in [0, 1) (BindsNET's
     one_spike). "furthest": the one furthest over its threshold (k-winners-take-all). "first": the one of lowest index
     (deterministic, for comparing implementations).
     """
@@ -25,9 +25,9 @@ def winners(tie_break: TieBreak, excess: Array, chance: Array | None = None, n_w
         if tie_break == "first":
             rank = left.astype(float)
         elif tie_break == "random":
-            assert chance is not None
+            assert draws is not None
             n = jnp.sum(left, axis=-1, keepdims=True)
-            chosen = jnp.floor(chance[:, k, None] * n).astype(int)  # which of them, in order of index
+            chosen = jnp.floor(draws[:, k, None] * n).astype(int)  # which of them, in order of index
             rank = (jnp.cumsum(left, axis=-1) == 1 + jnp.minimum(chosen, n - 1)).astype(float)
         elif tie_break == "furthest":
             rank = jnp.where(left, excess, -1.0)

@@ -70,6 +70,6 @@ class EulerLIF(Node):
         """Reset and refractoriness."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)
 
-    def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
-        """Bound of the potential; see `jsnn.core.protocols.Settling`."""
-        return jnp.maximum(state.v, self.v_rest) + dt / self.tau_m * charge
+    def potential_bound(self, state: Membrane, current_bound: Array, dt: Array | float) -> Array:
+        """Bound of the potential; see `jsnn.core.protocols.BoundedPotential`."""
+        return jnp.maximum(state.v, self.v_rest) + dt / self.tau_m * current_bound

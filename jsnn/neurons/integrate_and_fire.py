@@ -52,16 +52,16 @@ class IF(Node):
         v = self.v_reset if self.reset == "hard" else state.v - (self.v_threshold - self.v_reset)
         return membrane.reset(state, spikes, v, self.refractory)
 
-    def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
-        """Bound of the excess; see `jsnn.core.protocols.Coasting`."""
+    def excess_bound(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
+        """Bound of the excess; see `jsnn.core.protocols.LinearSubthreshold`."""
         del n_steps
-        return membrane.ceiling(state, state.v, self.v_floor, total, dt) - self.v_threshold
+        return membrane.linear_potential_bound(state, state.v, self.v_floor, total, dt) - self.v_threshold
 
     def kernel(self, n_steps: int, dt: Array | float) -> Array:
         """All of every current is left."""
         del dt
         return jnp.ones(n_steps)
 
-    def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
-        """Steps without a spike; see `jsnn.core.protocols.Coasting`."""
-        return membrane.after(state, state.v + push, dt, n_steps)
+    def advance(self, state: Membrane, displacement: Array, n_steps: int, dt: Array | float) -> Membrane:
+        """Steps without a spike; see `jsnn.core.protocols.LinearSubthreshold`."""
+        return membrane.after(state, state.v + displacement, dt, n_steps)

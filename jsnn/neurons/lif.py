@@ -58,21 +58,21 @@ class LIF(Node):
         v = self.v_reset if self.reset == "hard" else state.v - (self.v_threshold - self.v_reset)
         return membrane.reset(state, spikes, v, self.refractory)
 
-    def ceiling(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
-        """Bound of the excess; see `jsnn.core.protocols.Coasting`."""
-        left_alone = self.coast(state, jnp.zeros(()), n_steps, dt).v
-        return membrane.ceiling(state, left_alone, self.v_floor, total, dt) - self.v_threshold
+    def excess_bound(self, state: Membrane, total: Array, n_steps: int, dt: Array | float) -> Array:
+        """Bound of the excess; see `jsnn.core.protocols.LinearSubthreshold`."""
+        without_input = self.advance(state, jnp.zeros(()), n_steps, dt).v
+        return membrane.linear_potential_bound(state, without_input, self.v_floor, total, dt) - self.v_threshold
 
     def kernel(self, n_steps: int, dt: Array | float) -> Array:
         """What is left of a current after the steps that follow it: exp(-s dt / tau_m), s = n_steps - 1, ..., 0."""
         return jnp.exp(-dt / self.tau_m * jnp.arange(n_steps - 1, -1, -1))
 
-    def coast(self, state: Membrane, push: Array, n_steps: int, dt: Array | float) -> Membrane:
-        """Steps without a spike; see `jsnn.core.protocols.Coasting`."""
-        v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + push
+    def advance(self, state: Membrane, displacement: Array, n_steps: int, dt: Array | float) -> Membrane:
+        """Steps without a spike; see `jsnn.core.protocols.LinearSubthreshold`."""
+        v = self.v_rest + (state.v - self.v_rest) * jnp.exp(-n_steps * dt / self.tau_m) + displacement
         return membrane.after(state, v, dt, n_steps)
 
-    def peak(self, state: Membrane, charge: Array, dt: Array | float) -> Array:
-        """Bound of the potential; see `jsnn.core.protocols.Settling`."""
+    def potential_bound(self, state: Membrane, current_bound: Array, dt: Array | float) -> Array:
+        """Bound of the potential; see `jsnn.core.protocols.BoundedPotential`."""
         del dt
-        return jnp.maximum(jnp.maximum(state.v, self.v_rest), self.v_floor) + charge
+        return jnp.maximum(jnp.maximum(state.v, self.v_rest), self.v_floor) + current_bound

@@ -48,13 +48,15 @@ def is_refractory(state: Membrane, dt: Array | float) -> Array:
     return jnp.array(False) if state.refractory is None else state.refractory > 1e-3 * dt
 
 
-def ceiling(state: Membrane, left_alone: Array, v_floor: Array | float, total: Array, dt: Array | float) -> Array:
+def linear_potential_bound(
+    state: Membrane, without_input: Array, v_floor: Array | float, total: Array, dt: Array | float
+) -> Array:
     """What the potential stays below while currents arrive whose positive parts sum to `total` mV, if there is no
-    spike and it would end at `left_alone` without any current. Infinity for a membrane that is not linear now:
+    spike and it would end at `without_input` without any current. Infinity for a membrane that is not linear now:
     refractory, or with a floor.
     """
     linear = (v_floor == -jnp.inf) & ~is_refractory(state, dt)
-    return jnp.where(linear, jnp.maximum(state.v, left_alone) + total, jnp.inf)
+    return jnp.where(linear, jnp.maximum(state.v, without_input) + total, jnp.inf)
 
 
 def reset(state: Membrane, spikes: Array, v: Array | float, refractory: Array | float | None) -> Membrane:

@@ -16,7 +16,7 @@ from jsnn.core.pytree import node
 
 N_CLASSES = 10  # the most that read-outs tell apart; of data with fewer, the others are never answered
 READOUTS = ("all_activity", "proportion_weighting", "naive_bayes", "linear")
-UNHEARD = 1e-3  # spikes a presentation: what a neuron is taken to answer to a class to which it never did
+SMOOTHING = 1e-3  # spikes a presentation: what a neuron is taken to answer to a class to which it never did
 
 
 @node
@@ -44,11 +44,11 @@ def assignment_of(response: Array) -> Assignment:
     return Assignment(response=response, label=label.astype(jnp.int32))
 
 
-def _answer(score: Array) -> Array:
+def _predict(score: Array) -> Array:
     return jnp.where(jnp.max(score, axis=1) > 0, jnp.argmax(score, axis=1), -1).astype(jnp.int32)
 
 
-def decided(score: Array) -> Array:
+def predicted_class(score: Array) -> Array:
     """The class of the highest score, int32[...], of `score` [..., n_classes]; of several such classes the first.
 
     -1, no answer, where all scores are the same, as those of silent neurons are, or one of them is not a number.
@@ -60,14 +60,14 @@ def decided(score: Array) -> Array:
 def all_activity(assignment: Assignment, counts: Array) -> Array:
     """The class whose neurons fired most on average: int32[n] from `counts` [n, n_neurons]."""
     member = jax.nn.one_hot(assignment.label, N_CLASSES)
-    return _answer(counts @ member / jnp.maximum(jnp.sum(member, axis=0), 1))
+    return _predict(counts @ member / jnp.maximum(jnp.sum(member, axis=0), 1))
 
 
 def proportion_weighting(assignment: Assignment, counts: Array) -> Array:
     """As `all_activity`, each neuron weighted by the share of its response that belongs to its class."""
     share = assignment.response / jnp.maximum(jnp.sum(assignment.response, axis=0), 1e-9)
     member = jax.nn.one_hot(assignment.label, N_CLASSES)
-    return _answer(counts @ (member * share.T) / jnp.maximum(jnp.sum(member, axis=0), 1))
+    return _predict(counts @ (member * share.T) / jnp.maximum(jnp.sum(member, axis=0), 1))
 
 
 def naive_bayes(assignment: Assignment, counts: Array, among: Array | bool = True) -> Array:
@@ -75,7 +75,7 @@ def naive_bayes(assignment: Assignment, counts: Array, among: Array | bool = Tru
     to that class: argmax_c sum_j (n_j log r_cj - r_cj), of the classes in `among` bool[n_classes]. Neurons need no
     label of their own.
     """
-    rate = assignment.response + UNHEARD
+    rate = assignment.response + SMOOTHING
     score = jnp.where(among, counts @ jnp.log(rate).T - jnp.sum(rate, axis=1), -jnp.inf)
     heard = counts @ (assignment.label >= 0) > 0
     return jnp.where(heard, jnp.argmax(score, axis=1), -1).astype(jnp.int32)

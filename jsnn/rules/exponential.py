@@ -26,7 +26,7 @@ class Exponential(Node):
     pre_trace: Trace = Trace(additive=True)
     post_trace = None
     slow_trace = None
-    unpaired = True
+    updates_silent_inputs = True
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """Nothing."""

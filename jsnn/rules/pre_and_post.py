@@ -27,7 +27,7 @@ class PreAndPost(Node):
     pre_trace: Trace = Trace(additive=True)
     post_trace: Trace = Trace(additive=True)
     slow_trace = None
-    unpaired = True
+    updates_silent_inputs = True
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""

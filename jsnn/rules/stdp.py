@@ -26,7 +26,7 @@ class STDP(Node):
     pre_trace: Trace = Trace()
     post_trace: Trace = Trace()
     slow_trace = None
-    unpaired = False
+    updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""

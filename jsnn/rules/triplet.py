@@ -26,7 +26,7 @@ class Triplet(Node):
     pre_trace: Trace = Trace()
     post_trace: Trace = Trace()
     slow_trace: Trace = Trace(tau=40.0)
-    unpaired = False
+    updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
         """dw at a presynaptic spike."""

@@ -21,7 +21,7 @@ from jsnn.core.errors import InputError
 from jsnn.core.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import ENCODERS, GIVEN
-from jsnn.engines.stimulus import Again, Inputs
+from jsnn.engines.stimulus import Inputs, Repeat
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS
@@ -49,7 +49,7 @@ REGISTRIES: dict[str, Mapping[str, Any]] = {
 OPTIONAL = {
     "adaptation": AdaptiveThreshold(),
     "scaling": SynapticScaling(),
-    "again": Again(),
+    "again": Repeat(),
     "augmentation": Augmentation(),
 }
 
@@ -75,7 +75,7 @@ class RunConfig:
     batch_size: Count = 1
     n_steps: Count = 100  # of an image
     rest: Steps = 0  # steps of silence after it
-    again: Again | None = None  # whether an image that few neurons answer is shown again
+    again: Repeat | None = None  # whether an image that few neurons answer is shown again
     augmentation: Augmentation | None = None  # of training images, for networks trained by gradients
     dt: Positive = 1.0  # ms
     seed: Seed = 0

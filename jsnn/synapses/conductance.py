@@ -51,7 +51,7 @@ class Conductance(Node):
         )
         return left, current
 
-    def charge(self, state: Conductances, v: Array, dt: Array | float) -> Array:
+    def current_bound(self, state: Conductances, v: Array, dt: Array | float) -> Array:
         """That of the excitatory conductance until it has closed, at the lowest potential there can be."""
         lowest = jnp.minimum(v, self.e_inhibitory)
         return state.excitatory * (self.tau_excitatory / dt) * jnp.maximum(self.e_excitatory - lowest, 0.0)

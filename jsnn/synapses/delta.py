@@ -22,7 +22,7 @@ class Delta(Node):
         del v, dt
         return state, excitation + inhibition
 
-    def charge(self, state: tuple[()], v: Array, dt: Array | float) -> Array:
+    def current_bound(self, state: tuple[()], v: Array, dt: Array | float) -> Array:
         """Nothing is left."""
         del dt
         return jnp.zeros_like(v)

@@ -10,7 +10,7 @@ from jax import Array
 
 from jsnn import readouts
 from jsnn.data import Dataset
-from jsnn.engines import Responder, event, stimulus
+from jsnn.engines import InferenceEngine, event, stimulus
 from jsnn.engines.frozen import frozen
 from jsnn.engines.stimulus import ASSIGN, TEST, Rasters
 from jsnn.grid import groups
@@ -36,7 +36,7 @@ class Answers:
     theta: float  # mV, mean over the neurons
 
 
-def responder(cell: Cell, n_images: int) -> Responder:
+def responder(cell: Cell, n_images: int) -> InferenceEngine:
     """The engine by which the frozen networks of a cell answer so many images: on a CPU the event engine, if it can and
     there is enough to do to make up for the seconds that it takes to compile, or the ahead engine.
     """
@@ -56,7 +56,7 @@ def _respond(
     purpose: Array,
     index: Array,
     first: Array,
-    engine: Responder,
+    engine: InferenceEngine,
 ) -> tuple[Array, Array]:
     def one(t, x, s, number):
         return trial.answered(t, x, s, purpose, number, engine)

@@ -30,7 +30,7 @@ BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
 CHUNK = 16  # trials that an accelerator computes at once, if not all
 EVAL_BATCH = 64  # presentations that a frozen network answers at once
 PRESENTATIONS = Rasters(active=1, spikes=1, pixels=1)  # type: ignore[arg-type]  # the axes along which they lie
-EVENT, SPARSE, DENSE = Event(piece=25, many=128), Sparse(), Dense()
+EVENT, SPARSE, DENSE = Event(segment=25, min_neurons=128), Sparse(), Dense()
 AHEAD = Ahead(capacity=16, larger=Ahead(capacity=128))
 ENGINES: dict[str, Online] = {"event": EVENT, "ahead": AHEAD, "sparse": SPARSE, "dense": DENSE}
 

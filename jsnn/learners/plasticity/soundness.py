@@ -33,7 +33,7 @@ def finite(network: CompetitiveNetwork, learned: Learned) -> Array:
 
 
 def _finite(layout: Layout, trials: Trial, learned: Learned) -> Array:
-    return layout.map(lambda t, x: finite(t.network.asked(), x), trials, learned)
+    return layout.map(lambda t, x: finite(t.network.for_inference(), x), trials, learned)
 
 
 def look(layout: Layout, cell: Cell, learned: Learned) -> Array:

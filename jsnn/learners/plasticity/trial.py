@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from jsnn.core.pytree import node
-from jsnn.engines import Engine, Responder
-from jsnn.engines.stimulus import NETWORK, TRAIN, WEIGHTS, Inputs, Rasters, until_answered
+from jsnn.engines import Engine, InferenceEngine
+from jsnn.engines.stimulus import NETWORK, TRAIN, WEIGHTS, Inputs, Rasters, present_until_response
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
@@ -32,12 +32,12 @@ def train(
     rasters: Rasters,
     index: Array,
     number: Array,
-    age: Array | int,
+    n_seen: Array | int,
     n_shown: Array,
     engine: Engine,
 ) -> tuple[Learned, Array]:
     """Learn from the first `n_shown` batches of a block, one after the other; the counts are
-    float32[n_batches, batch, n_neurons], zero for the others. `index` and `number` as in `encode`; `age`: how many
+    float32[n_batches, batch, n_neurons], zero for the others. `index` and `number` as in `encode`; `n_seen`: how many
     presentations came before the block.
     """
     inputs, network = trial.inputs, trial.network
@@ -48,15 +48,15 @@ def train(
         *state, counts = carry
 
         def present(state, spikes):
-            now = network.at(age + b * inputs.batch_size)
-            learned, memo = state
+            now = network.annealed(n_seen + b * inputs.batch_size)
+            learned, engine_state = state
             some = spikes.reshape(rasters.spikes[b].shape), rasters.active[b], index[b] >= 0
-            learned, memo, counts = engine.present(now, learned, memo, *some, inputs.dt, keys[b])
-            return (learned, memo), counts
+            learned, engine_state, counts = engine.present(now, learned, engine_state, *some, inputs.dt, keys[b])
+            return (learned, engine_state), counts
 
         key, pixels = jax.random.fold_in(root, number[b, 0]), rasters.pixels[b, 0]
         spikes = rasters.spikes[b] if inputs.again is None else rasters.spikes[b, 0]
-        state, c = until_answered(inputs, key, pixels, spikes, present, tuple(state))
+        state, c = present_until_response(inputs, key, pixels, spikes, present, tuple(state))
         return *state, counts.at[b].set(c)
 
     start = learned, engine.start(network, learned), jnp.zeros((n_batches, batch, network.n_neurons))
@@ -65,19 +65,19 @@ def train(
 
 
 def respond(
-    trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: Responder
+    trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: InferenceEngine
 ) -> Array:
     """The frozen network's counts float32[n_batches, batch, n_neurons] on a block; `number` as in `encode`."""
     return answered(trial, learned, rasters, purpose, number, engine)[0]
 
 
 def answered(
-    trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: Responder
+    trial: Trial, learned: Learned, rasters: Rasters, purpose: Array | int, number: Array, engine: InferenceEngine
 ) -> tuple[Array, Array]:
     """As `respond`, and what the answers cost: the spikes of the input and those of the layer float32[n_batches, batch,
     2], those of every showing of an image that is shown again included.
     """
-    inputs, network = trial.inputs, trial.network.asked()
+    inputs, network = trial.inputs, trial.network.for_inference()
     root = inputs.key(purpose)
 
     def spent(spikes, counts):
@@ -85,18 +85,18 @@ def answered(
 
     def batch(arguments):
         raster, keys, _ = arguments
-        counts = engine.respond(network, learned, raster.spikes, raster.active, inputs.dt, keys)
+        counts = engine.infer(network, learned, raster.spikes, raster.active, inputs.dt, keys)
         return counts, jax.vmap(spent)(raster.spikes, counts)
 
     def one(arguments):
         raster, key, n = arguments
 
         def present(so_far, spikes):
-            counts = engine.respond(network, learned, spikes[None], raster.active[None], inputs.dt, key[None])
+            counts = engine.infer(network, learned, spikes[None], raster.active[None], inputs.dt, key[None])
             return so_far + spent(spikes, counts[0]), counts
 
         shown = jax.random.fold_in(root, n), raster.pixels, raster.spikes
-        so_far, counts = until_answered(inputs, *shown, present, jnp.zeros(2))
+        so_far, counts = present_until_response(inputs, *shown, present, jnp.zeros(2))
         return counts[0], so_far
 
     def one_by_one(arguments):

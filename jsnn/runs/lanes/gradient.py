@@ -18,7 +18,7 @@ from jsnn.grid.groups import Lane, LaneState, Schedule, Way
 from jsnn.grid.layout import Layout, fetch, layouts, on_cpu
 from jsnn.learners import cost, updates
 from jsnn.learners.updates import GradientTrial, TrainState
-from jsnn.networks.feedforward import Measured, Params
+from jsnn.networks.feedforward import BatchMetrics, Params
 from jsnn.runs.lanes import Job
 
 BATCH = 200  # images that a frozen network answers at once
@@ -55,7 +55,7 @@ def _order(layout: Layout, trials: GradientTrial, epoch: Array, n: int) -> Array
 
 def _train(
     layout: Layout, trials: GradientTrial, state: TrainState, index: Array, pixels: Array, labels: Array, n: int
-) -> tuple[TrainState, Measured, Array]:
+) -> tuple[TrainState, BatchMetrics, Array]:
     """The states after the batches `index`, what was measured, and whether all numbers of each state are finite."""
 
     def one(t, s, i, pixels, labels):
@@ -84,7 +84,7 @@ def _ask(
         x = updates.shown(t, key, pixels)
         analog = updates.is_analog(t.inputs.encoder)
         response = t.network.respond(params, x, t.inputs.n_steps, t.inputs.dt, analog=analog)
-        answers = response.answers()
+        answers = response.predictions()
         right = jnp.sum((answers == labels) & real, axis=1)
         seen = jnp.sum((x != 0).reshape(*x.shape[:2], -1), axis=(0, 2)) * (len(response.output) // len(x))
         counts = jnp.stack(
