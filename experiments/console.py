@@ -184,14 +184,14 @@ def run_study(arguments: argparse.Namespace, check: Callable[[Any], None] = lamb
     from jsnn import data, runs
     from jsnn.core import files
     from jsnn.grid import host, processes
-    from jsnn.learners.plasticity import plans
     from jsnn.runs import config
 
     join(arguments)
     cfg = config.load(arguments.config, arguments.set)
     check(cfg)
     if processes.n_processes() == 1:
-        alone = len(cfg.entries) == 1 and plans.in_lockstep(cfg.entries[0].trial)
+        first = cfg.entries[0].trial
+        alone = len(cfg.entries) == 1 and first.learner.needs_one_device(first)
         host.use_cores(1 if alone else cores())
     start_devices()
     out = arguments.out or Path("checkpoints") / cfg.study

@@ -87,11 +87,10 @@ def main() -> None:
     from rich.console import Console
 
     from jsnn import runs
-    from jsnn.learners.plasticity.trial import Trial
     from jsnn.runs import results
 
     run = arguments.run
-    if not all(isinstance(entry.trial, Trial) for entry in runs.config_of(run).entries):
+    if not all(entry.trial.learner.labels_neurons for entry in runs.config_of(run).entries):
         raise InputError(f"{run} was trained by gradients; a diagnosis is of networks that learn by plasticity")
     records = [line for line in runs.read_lines(run, warn) if line["encoder"] != "none"]
     if not records:

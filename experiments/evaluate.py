@@ -52,18 +52,19 @@ def schedule_of(cfg: Any, dataset: Any, n_assign: int | None, n_test: int | None
 def answers(trained: Any, dataset: Any, schedule: Any, advance: Callable[[int], None]) -> list[list[dict[str, float]]]:
     """Of each lane and trial, in the order of the cells: the accuracy of each read-out."""
     from jsnn import runs
-    from jsnn.learners.plasticity import evaluation
-    from jsnn.runs.lanes import gradient
+    from jsnn.grid.observer import Unwatched
 
-    found = []
+    class Watch(Unwatched):
+        def progress(self, n: int) -> None:
+            advance(n)
+
+        def warn(self, message: str) -> None:
+            warn(message)
+
+    task, found = runs.task_of(trained.cfg, dataset, schedule, Watch()), []
     for lane, state in zip(trained.lanes, trained.states, strict=True):
-        if runs.kind_of(lane) is gradient:
-            lines = gradient.asked(lane, dataset, schedule, state.learned[0], advance)
-            found.append([line["readouts"] for line in lines])
-        else:
-            on_test = trained.cfg.run.readout == "labelled_on_test_images"
-            cells = evaluation.answer(lane, dataset, schedule, state.learned, advance, state.responses, on_test)
-            found.append([one.accuracy for answered in cells for one in answered])
+        lines = lane.learner.answers(lane, task, state)
+        found.append([line["readouts"] for cell in lines for line in cell])
     return found
 
 

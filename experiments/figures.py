@@ -58,7 +58,6 @@ def figures(
     """Draw what `reread` has read into the directory `where`. Returns the files."""
     from jsnn import plots, runs
     from jsnn.data import SPLITS
-    from jsnn.learners.updates import GradientTrial
 
     spiking = [r for r in records if r["encoder"] != "none"]
     name = " x ".join(str(plots.LABELS.get(best[axis], best[axis])) for axis in ("encoder", "neuron", "rule"))
@@ -66,7 +65,7 @@ def figures(
     of = SPLITS[best["split"]]
     confusion = plots.confusion_matrix(best["confusions"][best["readout"]], best["accuracy"], name, of)
     drawn = [plots.save(confusion, where / "confusion.png")]
-    if isinstance(trial, GradientTrial):
+    if not trial.learner.labels_neurons:
         return [*drawn, plots.save(plots.progress(spiking), where / "progress.png")]
     if trained.unfinished:
         warn(f"no receptive fields, thresholds and presentation: {'; '.join(trained.unfinished)}")
@@ -161,12 +160,11 @@ def main() -> None:
     import images
 
     from jsnn.core import files
-    from jsnn.learners.plasticity.trial import Trial
 
     run = arguments.run
     records, best, trained = reread(run, warn)
     dataset = None
-    if any(isinstance(entry.trial, Trial) for entry in trained.cfg.entries):
+    if any(entry.trial.learner.labels_neurons for entry in trained.cfg.entries):
         dataset = images.of_run(run, trained.cfg, trained.data, arguments.data_dir)
         if dataset.name != trained.data["name"]:
             warn(f"presentation.png shows an image of {images.STANDS_IN}")

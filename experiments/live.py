@@ -122,12 +122,7 @@ def cost_of(trial: Any) -> float:
 
 def program_of(trial: Any) -> Any:
     """What trials of one compiled program share."""
-    import jax
-
-    from jsnn.learners.plasticity import plans
-    from jsnn.learners.plasticity import trial as trials
-
-    return jax.tree.structure(plans.without(trial) if isinstance(trial, trials.Trial) else trial)
+    return trial.learner.program(trial)
 
 
 @contextlib.contextmanager
@@ -287,7 +282,7 @@ class Console:
         if self.records or self.interims:
             self.rich.print(self.table())
 
-    # --- jsnn.runs.lanes.Observer
+    # --- jsnn.grid.observer.Observer
     def lane(self, number: int, entries: Sequence[Any], presentations: int) -> None:
         """The trials that are next."""
         STOP.patience = ending.SHORT
@@ -341,9 +336,9 @@ class Console:
             trial = ", ".join([" x ".join(key), *own, f"seed {record['seed']}"])
             self.say(f"  {trial}: {percent(record['accuracy'])} % of {self.evaluated}")
 
-    def chose(self, entry: Any, way: str, why: str) -> None:
+    def chose(self, condition: str, way: str, why: str) -> None:
         """A line above the table."""
-        self.say(f"  {entry.encoder} x {entry.neuron} x {entry.rule}: by {way} ({why})")
+        self.say(f"  {condition}: by {way} ({why})")
 
     def warn(self, message: str) -> None:
         """A line above the table."""

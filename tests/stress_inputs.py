@@ -32,7 +32,6 @@ from jsnn import data, runs
 from jsnn.core.errors import InputError
 from jsnn.data import idx, nmnist
 from jsnn.grid import groups
-from jsnn.learners.updates import GradientTrial
 from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward
 from jsnn.runs import config
@@ -198,7 +197,7 @@ def meant(cfg: config.Config, tables: dict[str, Any]) -> list[str]:
 
 def rule_of(trial: Any) -> Any:
     """How it learns."""
-    return trial.rule if isinstance(trial, GradientTrial) else trial.network.rule
+    return trial.network.rule if trial.learner.labels_neurons else trial.learner
 
 
 def shown_to(cfg: config.Config, images: data.Dataset) -> data.Dataset:
@@ -216,7 +215,7 @@ def run_a_little(cfg: config.Config, images: data.Dataset, out: Path) -> list[st
     numbers = {"data.n_train": 4, "data.n_assign": 4, "data.n_test": 3, "run.epochs": 1, "run.batch_size": 2}
     numbers |= {"run.curve_points": 1, "run.test_passes": 1, "run.n_steps": min(cfg.run.n_steps, 8), "run.rest": 0}
     sets += [f"{path}={value}" for path, value in numbers.items()] + ["run.engine=dense", "network.n_neurons=7"]
-    sets = [each for each in sets if not isinstance(entry.trial, GradientTrial) or "n_neurons" not in each]
+    sets = [each for each in sets if entry.trial.learner.labels_neurons or "n_neurons" not in each]
     sets += ["ann.batch_size=2", "ann.epochs=1"] if cfg.ann is not None else []
     tables, wrong = copy.deepcopy(cfg.tables), []
     for each in sets:

@@ -16,10 +16,11 @@ from jsnn.data import DATASETS, RECORDINGS
 from jsnn.encoders import ENCODERS, BindsnetPoisson, Poisson
 from jsnn.engines.stimulus import Inputs
 from jsnn.grid import groups
+from jsnn.grid.groups import Trial
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
+from jsnn.learners import Plasticity
 from jsnn.learners.ann import ANN
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import IF, LIF, NEURONS, SRM0
 from jsnn.rules import RULES, STDP, Hebbian, WeightDependentSTDP
@@ -89,6 +90,7 @@ def test_seed_study():
             ghosts=True,
             **shared,
         ),
+        learner=Plasticity(),
     )
     assert cells["rank_order", "srm0", "hebbian"].network == CompetitiveNetwork(
         neuron=SRM0(fires_in_refractory=True), rule=Hebbian(), tie_break="none", **shared
@@ -109,6 +111,7 @@ def test_nothing_said_is_all_default():
     assert entry.trial == Trial(
         inputs=Inputs(encoder=ENCODERS["poisson"]),
         network=CompetitiveNetwork(neuron=NEURONS["adaptive_lif"], rule=RULES["stdp"]),
+        learner=Plasticity(),
     )
 
 

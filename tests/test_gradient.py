@@ -24,14 +24,13 @@ from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import GIVEN, Direct
 from jsnn.engines.stimulus import Inputs
 from jsnn.grid import groups
-from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
+from jsnn.grid.groups import Trial
+from jsnn.learners import BPTT, Conversion, EProp, Optimiser, conversion, gradient_learner, updates
 from jsnn.learners.losses import LOSSES
-from jsnn.learners.updates import GradientTrial
 from jsnn.networks.feedforward import Feedforward, LabelledBatch, ReLU
 from jsnn.networks.unroll import Dynamics, unroll
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.runs import config
-from jsnn.runs.lanes import gradient as lane
 from jsnn.surrogates import Triangular
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -249,15 +248,15 @@ def test_random_eprop_lowers_the_loss_of_deep_networks():
 
 def test_converted_neurons_fire_at_the_rates_of_the_units():
     neuron = IF(v_threshold=1.0, v_reset=0.0, v_init=0.5, reset="soft", refractory=None)
-    trial = GradientTrial(
+    trial = Trial(
         inputs=Inputs(encoder=Direct(), n_steps=64),
         network=net(architecture="20-3", neuron=neuron),
-        rule=Conversion(percentile=100.0, n_images=50),
+        learner=Conversion(percentile=100.0, n_images=50),
     )
     pixels = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
-    params, ann = updates.init(trial).params, updates.trained(trial).network
+    params, ann = updates.init(trial).params, trial.learner.as_trained(trial).network
     assert isinstance(ann.neuron, ReLU)
-    converted = updates.converted(trial, params, pixels)
+    converted = conversion.converted(trial, params, pixels)
     images = updates.as_images(ann, pixels)
     units = ann.activations(params, images)
     most = jnp.max(units[0])
@@ -380,7 +379,7 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
     right = response.prediction() == dataset.test_labels[:100]
     assert np.mean(right) == line["accuracy"]
     schedule = groups.Schedule(n_train=200, n_assign=0, n_test=100)
-    asked = lane.asked(trained.lanes[0], dataset, schedule, trained.states[0].learned[0], lambda n: None)
+    asked = gradient_learner.asked(trained.lanes[0], dataset, schedule, trained.states[0].learned[0], lambda n: None)
     assert [one["accuracy"] for one in asked][1] == line["accuracy"]
 
 
@@ -508,11 +507,11 @@ def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset)
         tables["network"]["bias"] = True
         trial = config.parse(tables).entries[0].trial
         params, pixels = updates.init(trial).params, dataset.train_images[:100]
-        converted = updates.converted(trial, params, pixels)
+        converted = conversion.converted(trial, params, pixels)
         images = updates.as_images(trial.network, pixels)
         response = trial.network.respond(converted, images[None], 16, 1.0)
         found[name] = np.asarray(response.prediction()), np.asarray(response.spikes[0])
-        units = updates.trained(trial).network.activations(params, images)[-1]
+        units = trial.learner.as_trained(trial).network.activations(params, images)[-1]
         assert np.mean(found[name][0] == np.argmax(units, axis=1)) > 0.9
     np.testing.assert_array_equal(found["if"][0], found["unit_if"][0])
     np.testing.assert_allclose(found["if"][1], found["unit_if"][1], atol=1)
@@ -521,7 +520,7 @@ def test_a_conversion_reckons_with_the_distance_from_reset_to_threshold(dataset)
 def test_an_ann_that_is_converted_for_events_sees_all_their_bins():
     inputs = Inputs(encoder=GIVEN["events"], n_steps=4)
     network = Feedforward(architecture="8-10", input_shape=(34, 34, 2), neuron=IF(reset="soft"), readout="membrane")
-    trained = updates.trained(GradientTrial(inputs=inputs, network=network, rule=Conversion()))
+    trained = Conversion().as_trained(Trial(inputs=inputs, network=network, learner=Conversion()))
     frames = np.random.default_rng(0).random((3, 4, 34, 34, 2)) < 0.2
     seen = updates.shown(trained, jax.random.key(0), events.pack(frames).reshape(3, -1))
     np.testing.assert_allclose(seen, frames.mean(axis=1)[None], rtol=1e-6)
@@ -605,7 +604,7 @@ def test_recordings_are_shown_as_they_were_recorded():
     inputs = Inputs(
         encoder=GIVEN["events"], n_steps=4, augmentation=Augmentation(shift=0.0, rotation=0.0, scale=0.0, shear=0.0)
     )
-    trial = GradientTrial(inputs=inputs, network=network, rule=BPTT())
+    trial = Trial(inputs=inputs, network=network, learner=BPTT())
     assert updates.row(trial) == pixels.shape[1]
     for augment in (None, jax.random.key(1)):
         np.testing.assert_array_equal(

@@ -103,13 +103,13 @@ def test_an_ann_multiplies_what_is_not_0():
 
 def test_learning_by_gradients():
     network, answered = Feedforward(architecture="20-10"), cost.Price(accumulates=500.0, updates=30.0 * 4)
-    assert cost.learning(network, BPTT(), answered, 4).macs == 4 * 200
-    assert cost.learning(network, EProp(), answered, 4).macs == 4 * 200
+    assert BPTT().learning_cost(network, answered, 4).macs == 4 * 200
+    assert EProp().learning_cost(network, answered, 4).macs == 4 * 200
     deep = Feedforward(architecture="20-30-10")
-    assert cost.learning(deep, BPTT(), answered, 4).macs == 4 * (600 + 300)
-    assert cost.learning(deep, EProp(), answered, 4).macs == 4 * 10 * 50
+    assert BPTT().learning_cost(deep, answered, 4).macs == 4 * (600 + 300)
+    assert EProp().learning_cost(deep, answered, 4).macs == 4 * 10 * 50
     ann = dataclasses.replace(network, neuron=ReLU(), readout="membrane")
-    assert cost.learning(ann, BPTT(), cost.Price(macs=100.0), 1) == cost.Price(macs=300.0)
+    assert BPTT().learning_cost(ann, cost.Price(macs=100.0), 1) == cost.Price(macs=300.0)
 
 
 def test_plasticity_by_hand():

@@ -27,11 +27,12 @@ from jsnn.engines.frozen import frozen
 from jsnn.engines.sparse import Sparse
 from jsnn.engines.stimulus import Inputs
 from jsnn.grid import groups
+from jsnn.grid.groups import Trial
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
+from jsnn.learners import Plasticity
 from jsnn.learners.plasticity import plans
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork, Inference, Learned
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import RULES
@@ -268,7 +269,9 @@ def test_an_inhibitory_layer_that_is_never_silent_is_refused():
         assert "inhibits although no neuron has fired" in engine.refusal(network)
     quiet = dataclasses.replace(network, inhibition=InhibitoryLayer())
     cell = groups.Cell(
-        trials=groups.stack([Trial(inputs=Inputs(encoder=Poisson()), network=n) for n in (quiet, network)]),
+        trials=groups.stack(
+            [Trial(inputs=Inputs(encoder=Poisson()), network=n, learner=Plasticity()) for n in (quiet, network)]
+        ),
         index=(0, 1),
     )
     assert plans.refusals(cell).keys() == {"event", "ahead"}, "a trial that is not the first was not looked at"

@@ -16,16 +16,16 @@ from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, Bindsne
 from jsnn.engines import stimulus
 from jsnn.engines.stimulus import Inputs, Repeat
 from jsnn.grid import groups
-from jsnn.grid.groups import Cell, Way
+from jsnn.grid.groups import Cell, Trial, Way
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS, DirectInhibition, InhibitoryLayer
+from jsnn.learners import Plasticity
 from jsnn.learners.plasticity import plans, trial
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork, Inference
 from jsnn.neurons import IF, LIF, SRM0, EulerLIF
 from jsnn.rules import Exponential, PreAndPost, Triplet, WeightDependentSTDP
-from jsnn.runs import config, validation
+from jsnn.runs import config
 from jsnn.synapses import Conductance
 
 # ---------------------------------------------------------------- local plasticity
@@ -54,6 +54,7 @@ PLASTIC = {
             tie_break="random",
             longest_delay=2,
         ),
+        learner=Plasticity(),
     ),
     "escape noise, norm": Trial(
         inputs=Inputs(encoder=Bernoulli(max_probability=0.4), n_steps=30, rest=5),
@@ -65,6 +66,7 @@ PLASTIC = {
             gain=4.0,
             norm=9.0,
         ),
+        learner=Plasticity(),
     ),
     "conductances": Trial(
         inputs=Inputs(encoder=BindsnetPoisson(intensity=300.0), n_steps=60, dt=0.5),
@@ -80,6 +82,7 @@ PLASTIC = {
             norm_order=2,
             norm_at_start=False,
         ),
+        learner=Plasticity(),
     ),
     "a batch in lockstep": Trial(
         inputs=Inputs(encoder=Poisson(intensity=150.0), n_steps=40, batch_size=2),
@@ -94,6 +97,7 @@ PLASTIC = {
             ghosts=True,
             n_winners=2,
         ),
+        learner=Plasticity(),
     ),
 }
 
@@ -159,7 +163,7 @@ def modes(node, name):
 def does_something(before, changed):
     """Whether a changed trial is refused, or has other results."""
     try:
-        validation.check(changed, "trial")
+        changed.learner.check(changed, "trial")
     except InputError:
         return True
     return different(before, outcome(changed))
@@ -167,7 +171,7 @@ def does_something(before, changed):
 
 def without_effect(of, settings):
     """The settings, (path of a node, field, other values), of a trial that change nothing."""
-    validation.check(of, "trial")
+    of.learner.check(of, "trial")
     before = outcome(of)
     return [
         ".".join((*path, name))
@@ -216,9 +220,10 @@ def refused(message, **network):
     of = Trial(
         inputs=Inputs(encoder=Poisson(), dt=0.5),
         network=CompetitiveNetwork(**{"neuron": LIF(), "rule": Triplet(), **network}),
+        learner=Plasticity(),
     )
     with pytest.raises(InputError, match=message) as error:
-        validation.check(of, "trial")
+        of.learner.check(of, "trial")
     assert "\n" not in str(error.value)
 
 
@@ -233,10 +238,9 @@ def test_what_an_inhibitory_layer_does_not_compute_is_refused():
     refused("neuron is ReLU: inhibitory", inhibition=layer(neuron=config.REGISTRIES["neuron"]["relu"]))
     refused("neuron.v_floor has no effect", inhibition=layer(neuron=LIF(v_floor=-70.0, **fixed)))
     for name in ("if", "lif", "unit_if", "unit_lif"):  # some of them have only potentials of 0
-        fine = CompetitiveNetwork(
-            neuron=LIF(), rule=Triplet(), inhibition=layer(neuron=config.REGISTRIES["neuron"][name])
-        )
-        validation.check(Trial(inputs=Inputs(encoder=Poisson()), network=fine), "trial")
+        inhibitory = layer(neuron=config.REGISTRIES["neuron"][name])
+        fine = CompetitiveNetwork(neuron=LIF(), rule=Triplet(), inhibition=inhibitory)
+        Plasticity().check(Trial(inputs=Inputs(encoder=Poisson()), network=fine, learner=Plasticity()), "trial")
     euler = EulerLIF(tau_m=10.0, adaptation=None, **fixed)
     for idle in ({"tau_inhibitory": 5.0}, {"e_inhibitory": -80.0}):
         refused("inhibitory has no effect", inhibition=layer(neuron=euler, synapse=Conductance(**idle)))
@@ -283,11 +287,15 @@ def test_additive_traces_are_numbers_of_their_own():
 )
 def test_images_are_not_shown_again_where_brightness_does_not_count(encoder, why):
     network = CompetitiveNetwork(neuron=LIF(), rule=Triplet())
-    validation.check(Trial(inputs=Inputs(encoder=encoder), network=network), "trial")
+
+    def check(inputs):
+        Plasticity().check(Trial(inputs=inputs, network=network, learner=Plasticity()), "trial")
+
+    check(Inputs(encoder=encoder))
     with pytest.raises(InputError, match=f"run.again: .*{why}"):
-        validation.check(Trial(inputs=Inputs(encoder=encoder, again=Repeat()), network=network), "trial")
+        check(Inputs(encoder=encoder, again=Repeat()))
     for fine in (Poisson(), Bernoulli(max_probability=0.2)):
-        validation.check(Trial(inputs=Inputs(encoder=fine, again=Repeat()), network=network), "trial")
+        check(Inputs(encoder=fine, again=Repeat()))
 
 
 def test_euler_steps_are_shorter_than_time_constants():

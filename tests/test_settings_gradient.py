@@ -13,11 +13,10 @@ from jsnn.core.pytree import static_fields
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import Direct, Poisson
 from jsnn.engines.stimulus import TEST, Inputs
-from jsnn.learners import BPTT, Conversion, EProp, Optimiser, updates
-from jsnn.learners.updates import GradientTrial
+from jsnn.grid.groups import Trial
+from jsnn.learners import BPTT, Conversion, EProp, Optimiser, conversion, updates
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import IF, LIF
-from jsnn.runs import validation
 from jsnn.surrogates import Triangular
 
 N_IMAGES, BATCH = 12, 4
@@ -29,27 +28,27 @@ OPTIMISER = Optimiser(learning_rate=0.02, weight_decay=0.1, warmup=0.4, clip=0.0
 MOVED = Augmentation(shift=1.0, rotation=20.0, scale=0.2, shear=0.2)
 FULL = LIF(tau_m=3.0, v_rest=0.05, v_threshold=1.0, v_reset=-0.1, v_floor=-0.3, refractory=2.0)
 TRIALS = {
-    "backpropagation": GradientTrial(
+    "backpropagation": Trial(
         inputs=Inputs(encoder=Poisson(intensity=500.0), n_steps=12, batch_size=BATCH, augmentation=MOVED),
         network=Feedforward(**NETWORK, neuron=FULL, bias=True, learn=("tau_m",), dropout=0.3, chunk=4),
-        rule=BPTT(optimiser=OPTIMISER),
+        learner=BPTT(optimiser=OPTIMISER),
     ),
-    "e-prop": GradientTrial(
+    "e-prop": Trial(
         inputs=Inputs(encoder=Direct(), n_steps=12, batch_size=BATCH),
         network=Feedforward(**NETWORK, neuron=FULL, readout="membrane", surrogate=Triangular(height=0.3)),
-        rule=EProp(optimiser=OPTIMISER),
+        learner=EProp(optimiser=OPTIMISER),
     ),
-    "conversion": GradientTrial(
+    "conversion": Trial(
         inputs=Inputs(encoder=Direct(), n_steps=12, batch_size=BATCH, augmentation=MOVED),
         network=Feedforward(
             **NETWORK, neuron=IF(reset="soft", refractory=None, v_init=-56.0), readout="membrane", dropout=0.3
         ),
-        rule=Conversion(percentile=80.0, n_images=8, optimiser=OPTIMISER),
+        learner=Conversion(percentile=80.0, n_images=8, optimiser=OPTIMISER),
     ),
-    "rectified linear units": GradientTrial(
+    "rectified linear units": Trial(
         inputs=Inputs(encoder=Direct(), n_steps=1, batch_size=BATCH),
         network=Feedforward(**NETWORK, neuron=ReLU(), readout="membrane", bias=True),
-        rule=BPTT(optimiser=OPTIMISER),
+        learner=BPTT(optimiser=OPTIMISER),
     ),
 }
 OTHERWISE = {"architecture": ["8-10"], "learn": [("v_threshold",)], "warmup": [0.8]}
@@ -63,8 +62,8 @@ def results(of, pixels, labels):
     index = jnp.arange(N_IMAGES).reshape(-1, BATCH)
     state, measured = updates.train(of, updates.init(of), pixels, labels, index, 4)
     params = state.params
-    if isinstance(of.rule, Conversion):
-        params = updates.converted(of, params, pixels[: of.rule.n_images])
+    if isinstance(of.learner, Conversion):
+        params = conversion.converted(of, params, pixels[: of.learner.n_images])
     x = updates.shown(of, of.inputs.key(TEST), pixels)
     response = of.network.respond(params, x, of.inputs.n_steps, of.inputs.dt)
     return params, measured, response.output, response.spikes
@@ -76,7 +75,7 @@ def outcome(of):
 
 def does_something(before, changed):
     try:
-        validation.check(changed, "trial")
+        changed.learner.check(changed, "trial")
     except InputError:
         return True
     return different(before, outcome(changed))
@@ -97,7 +96,7 @@ def settings(of, static):
 
 def idle(of, static):
     """The settings of a trial that change nothing."""
-    validation.check(of, "trial")
+    of.learner.check(of, "trial")
     before = outcome(of)
     assert all(np.isfinite(x).all() for x in before)
     found = list(settings(of, static))

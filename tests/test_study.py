@@ -21,16 +21,15 @@ from jsnn.encoders import Bernoulli, RankOrder
 from jsnn.engines import dense
 from jsnn.engines.stimulus import ASSIGN, NETWORK, TEST, TRAIN, Inputs, most_active
 from jsnn.grid import groups
-from jsnn.grid.groups import LaneState, Schedule
+from jsnn.grid.groups import LaneState, Schedule, Trial
 from jsnn.grid.layout import layouts
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
-from jsnn.learners import cost
+from jsnn.learners import Plasticity
+from jsnn.learners.learner import Task
 from jsnn.learners.plasticity import evaluation, plans, training
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import IF, LIF, NEURONS
 from jsnn.rules import STDP
-from jsnn.runs.lanes import plasticity
 
 N_INPUT, N_NEURONS, N_STEPS, BATCH = 64, 5, 12, 4
 ENCODER = Bernoulli(max_probability=0.6)
@@ -66,6 +65,7 @@ def make(
     return Trial(
         inputs=Inputs(encoder=encoder, seed=seed, n_steps=n_steps, batch_size=batch_size),
         network=CompetitiveNetwork(n_input=N_INPUT, neuron=neuron, rule=STDP(eta_post=eta_post), **network),
+        learner=Plasticity(),
     )
 
 
@@ -142,12 +142,12 @@ def test_plan_of_two_trials(other, grouping):
 
 def test_footprint_grows_with_what_is_large():
     rasters = plans.BLOCK * N_STEPS * N_INPUT
-    small = cost.footprint(lane_of(make()))
+    small = plans.footprint(lane_of(make()))
     assert rasters < small < 2**20
-    assert cost.footprint(lane_of(make(n_steps=1000 * N_STEPS))) > 1000 * rasters
-    assert cost.footprint(lane_of(make(batch_size=10**6))) > 10**6 * N_STEPS * N_INPUT
-    assert cost.footprint(lane_of(make(n_neurons=10**9))) > 4 * N_INPUT * 10**9
-    assert cost.footprint(lane_of(*(make(seed=i, n_neurons=10**9) for i in range(3)))) > 3 * 4 * N_INPUT * 10**9
+    assert plans.footprint(lane_of(make(n_steps=1000 * N_STEPS))) > 1000 * rasters
+    assert plans.footprint(lane_of(make(batch_size=10**6))) > 10**6 * N_STEPS * N_INPUT
+    assert plans.footprint(lane_of(make(n_neurons=10**9))) > 4 * N_INPUT * 10**9
+    assert plans.footprint(lane_of(*(make(seed=i, n_neurons=10**9) for i in range(3)))) > 3 * 4 * N_INPUT * 10**9
 
 
 def test_blocks():
@@ -359,10 +359,10 @@ def test_a_silent_network_has_no_answer():
     assert answers.silent == 1.0 and answers.output_spikes == 0.0 < answers.input_spikes
     for name, matrix in answers.confusion.items():
         assert answers.accuracy[name] == 0.0 and np.sum(np.array(matrix)[:, -1]) == 13, name
-    warned, run = [], SimpleNamespace(readout="linear")
+    warned = []
     observer = SimpleNamespace(progress=silent, warn=warned.append)
-    job = SimpleNamespace(schedule=SCHEDULE, data=toy(), cfg=SimpleNamespace(run=run), observer=observer)
-    plasticity.answers(job, lane, plans.start(lane))
+    task = Task(toy(), SCHEDULE, observer, engine="auto", grid="auto", readout="linear", conditions=["a silent one"])
+    lane.learner.answers(lane, task, plans.start(lane))
     assert len(warned) == 1 and "trial 0 is silent: no neuron fires at 100 % of the test images" in warned[0]
 
 

@@ -95,7 +95,7 @@ class Watcher:
     def finished(self, record):
         pass
 
-    def chose(self, entry, way, why):
+    def chose(self, condition, way, why):
         pass
 
     def warn(self, message):

@@ -13,8 +13,9 @@ from jsnn.engines import stimulus
 from jsnn.engines.dense import Dense
 from jsnn.engines.sparse import Sparse
 from jsnn.engines.stimulus import TEST, TRAIN, Inputs, Repeat
+from jsnn.grid.groups import Trial
+from jsnn.learners import Plasticity
 from jsnn.learners.plasticity import trial
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.neurons import LIF
 from jsnn.rules import STDP
@@ -68,7 +69,7 @@ def by_hand(inputs, learned, b, purpose, present):
 @pytest.mark.parametrize("engine", [Dense(), Sparse()])
 def test_an_image_is_shown_brighter_until_enough_neurons_answer(engine):
     """Training: what every showing taught stays, the last one counts; a blank image is not repeated."""
-    of = Trial(inputs=INPUTS, network=NETWORK)
+    of = Trial(inputs=INPUTS, network=NETWORK, learner=Plasticity())
     learned, rasters = trial.init(of), rasters_of(INPUTS)
     got, counts = jax.jit(trial.train, static_argnums=7)(of, learned, rasters, INDEX, NUMBER, 0, 3, engine)
     shown = []
@@ -82,7 +83,7 @@ def test_an_image_is_shown_brighter_until_enough_neurons_answer(engine):
 
 
 def test_answers_are_repeated_too():
-    of = Trial(inputs=INPUTS, network=NETWORK)
+    of = Trial(inputs=INPUTS, network=NETWORK, learner=Plasticity())
     learned, rasters = trial.init(of), rasters_of(INPUTS, TEST)
     counts = jax.jit(trial.respond, static_argnums=(3, 5))(of, learned, rasters, TEST, NUMBER, Dense())
     shown = []
@@ -94,7 +95,7 @@ def test_answers_are_repeated_too():
 
 
 def test_all_showings_are_paid_for():
-    of = Trial(inputs=INPUTS, network=NETWORK)
+    of = Trial(inputs=INPUTS, network=NETWORK, learner=Plasticity())
     learned, rasters = trial.init(of), rasters_of(INPUTS, TEST)
     counts, spent = jax.jit(trial.answered, static_argnums=(3, 5))(of, learned, rasters, TEST, NUMBER, Dense())
     for b in range(3):
@@ -116,7 +117,7 @@ def test_all_showings_are_paid_for():
 
 def test_without_again_every_image_is_shown_once():
     inputs = dataclasses.replace(INPUTS, again=None)
-    of = Trial(inputs=inputs, network=NETWORK)
+    of = Trial(inputs=inputs, network=NETWORK, learner=Plasticity())
     rasters = rasters_of(inputs)
     _, counts = jax.jit(trial.train, static_argnums=7)(of, trial.init(of), rasters, INDEX, NUMBER, 0, 3, Dense())
     assert counts[0].sum() < INPUTS.again.min_spikes

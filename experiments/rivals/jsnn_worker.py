@@ -22,9 +22,10 @@ from jsnn.core.trace import Trace
 from jsnn.engines import stimulus
 from jsnn.engines.stimulus import ASSIGN, TRAIN, Inputs, Rasters
 from jsnn.grid import groups, host
+from jsnn.grid.groups import Trial
 from jsnn.inhibition import DirectInhibition
+from jsnn.learners import Plasticity
 from jsnn.learners.plasticity import evaluation, plans, training, trial
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.neurons import LIF
 from jsnn.rules import WeightDependentSTDP
@@ -64,7 +65,8 @@ def stdp(case: dict[str, Any]) -> Trial:
         ghosts=True,
         gain=2.0,
     )
-    return Trial(inputs=Inputs(encoder=None, n_steps=case["steps"], batch_size=case["batch"]), network=network)  # pyright: ignore[reportArgumentType]
+    inputs = Inputs(encoder=None, n_steps=case["steps"], batch_size=case["batch"])  # pyright: ignore[reportArgumentType]
+    return Trial(inputs=inputs, network=network, learner=Plasticity())
 
 
 class Run:

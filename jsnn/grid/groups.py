@@ -15,14 +15,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jsnn.core.pytree import Node, node
 from jsnn.engines.stimulus import Inputs
+
+
+@node
+class Trial(Node):
+    """One run: what a network is shown, the network, and how it learns."""
+
+    inputs: Inputs
+    network: Any  # of the kind that the learner trains
+    learner: Any  # jsnn.learners.Learner
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """Trials of one structure: the stacked numbers, and which trials of the study they are."""
 
-    trials: Any  # Trial, or GradientTrial; leaves [n_trials, ...]
+    trials: Trial  # leaves [n_trials, ...]
     index: tuple[int, ...]
 
 
@@ -32,6 +42,11 @@ class Lane:
 
     inputs: Inputs  # leaves [n_trials, ...]
     cells: tuple[Cell, ...]
+
+    @property
+    def learner(self) -> Any:
+        """The learner of its trials, whose numbers have a leading axis: it trains and evaluates the whole lane."""
+        return self.cells[0].trials.learner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,11 +105,11 @@ def take(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
-def plan(trials: Sequence[Any]) -> list[Lane]:
+def plan(trials: Sequence[Trial]) -> list[Lane]:
     """Group trials into cells and cells into lanes, in order of first appearance.
 
-    Networks that learn by local plasticity share the rasters of a lane. What is trained by gradients draws its own
-    batches: each such cell is a lane of its own.
+    Cells of learners that share inputs (`Learner.shares_inputs`) and see the same ones are one lane; each cell of
+    another learner is a lane of its own.
     """
     by_structure: dict[Any, list[int]] = {}
     for i, t in enumerate(trials):
@@ -102,9 +117,7 @@ def plan(trials: Sequence[Any]) -> list[Lane]:
     lanes: dict[Any, list[Cell]] = {}
     for index in by_structure.values():
         cell = Cell(trials=stack([trials[i] for i in index]), index=tuple(index))
-        leaves, structure = jax.tree.flatten(cell.trials.inputs)
-        alone = None if cell.trials.shares_inputs else index
-        lanes.setdefault((alone and tuple(alone), structure, *(np.asarray(x).tobytes() for x in leaves)), []).append(
-            cell
-        )
+        learner, (leaves, structure) = cell.trials.learner, jax.tree.flatten(cell.trials.inputs)
+        shared = type(learner) if learner.shares_inputs else cell.index
+        lanes.setdefault((shared, structure, *(np.asarray(x).tobytes() for x in leaves)), []).append(cell)
     return [Lane(inputs=cells[0].trials.inputs, cells=tuple(cells)) for cells in lanes.values()]

@@ -5,13 +5,14 @@ from typing import Literal
 import jax
 
 from jsnn.core.pytree import node, static
+from jsnn.learners.gradient_learner import GradientLearner
 from jsnn.learners.losses import LOSSES
 from jsnn.learners.optimiser import Optimiser
 from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params
 
 
 @node
-class BPTT:
+class BPTT(GradientLearner):
     """Backpropagation through all steps and layers of a presentation, with the surrogate for the derivative of a spike
     (STBP, Wu et al. 2018). It needs all states of all steps at once, and the weights of the layers above: no neuron
     could do it.
@@ -23,7 +24,7 @@ class BPTT:
     optimiser: Optimiser = Optimiser()
 
     def gradient(self, network: Feedforward, params: Params, batch: LabelledBatch) -> tuple[Params, BatchMetrics]:
-        """See `jsnn.learners.Learner`."""
+        """The gradient of the loss; see `GradientLearner.gradient`."""
 
         def loss(params):
             response = network.respond(params, batch.x, batch.n_steps, batch.dt, batch.key)

@@ -10,14 +10,9 @@ not hidden.
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from jsnn.core.pytree import node
 from jsnn.core.ranges import NonNegative
-from jsnn.grid.groups import Lane
-from jsnn.learners import EProp, Learner
-from jsnn.learners.plasticity.plans import BLOCK, EVAL_BATCH
-from jsnn.learners.updates import GradientTrial
 from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, Projection, ReLU
 
@@ -88,21 +83,9 @@ def answering_of_plastic(network: CompetitiveNetwork, input_spikes: float, outpu
     )
 
 
-def learning(network: Feedforward, rule: Learner, answered: Price, n_steps: int) -> Price:
-    """Of learning from one presentation, beside answering it, which costs `answered`. Updates of the weights by the
-    optimiser (once a batch) are not counted.
-
-    Backpropagation: an error for each neuron and step, through all synapses above it (a MAC each); and for each synapse
-    that was reached, the error of its neuron (an addition; a MAC where the input is analog). e-prop: the same for the
-    synapses; the errors come straight from the outputs.
-    """
-    spiking = not isinstance(network.neuron, ReLU)
-    if isinstance(rule, EProp):
-        n_classes = network.layers[-1].size
-        errors = n_classes * (network.n_neurons - n_classes)
-    else:
-        errors = sum(dense_macs(network)[1:])
-    return dataclasses.replace(answered, macs=answered.macs + float(errors * (n_steps if spiking else 1)))
+def backpropagated(network: Feedforward, n_steps: int) -> float:
+    """MACs of the errors that backpropagation brings to each neuron and step, through all synapses above it."""
+    return float(sum(dense_macs(network)[1:]) * (1 if isinstance(network.neuron, ReLU) else n_steps))
 
 
 def learning_of_plastic(network: CompetitiveNetwork, input_spikes: float, output_spikes: float) -> Price:
@@ -135,20 +118,3 @@ def memory(network: Feedforward, n_steps: int, bits: int = 32) -> dict[str, int]
 def latency(accuracy_after: Sequence[float], share: float = 0.99) -> int:
     """The first step after which the accuracy is at least `share` of that after the last."""
     return next(t for t, a in enumerate(accuracy_after, 1) if a >= share * accuracy_after[-1])
-
-
-def footprint(lane: Lane) -> int:
-    """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights; the spikes of
-    a batch, where gradients go through them, and weights, their gradient and two averages of it.
-    """
-    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
-    n_steps = inputs.n_steps + inputs.rest
-    if isinstance(lane.cells[0].trials, GradientTrial):  # the spikes of a batch
-        network: Any = lane.cells[0].trials.network
-        spikes = 4 * inputs.batch_size * (network.chunk or n_steps) * (network.n_input + network.n_neurons)
-        return spikes + (3 * n_trials + 1) * memory(network, n_steps)["weights"]
-    networks = [cell.trials.network for cell in lane.cells]
-    n_input, n_neurons = networks[0].n_input, max(network.n_neurons for network in networks)
-    rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * n_steps * n_input
-    drive = 4 * EVAL_BATCH * n_steps * (n_input + n_neurons)
-    return rasters + drive + 4 * n_trials * n_input * sum(network.n_neurons for network in networks)

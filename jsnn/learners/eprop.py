@@ -1,6 +1,7 @@
 """e-prop: learning by what each synapse can know."""
 
-from typing import Literal
+import dataclasses
+from typing import ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +9,20 @@ import optax
 from jax import Array
 
 from jsnn.core import numerics
+from jsnn.core.errors import InputError
 from jsnn.core.pytree import node, static
 from jsnn.core.ranges import Seed
+from jsnn.grid.groups import Trial
+from jsnn.learners.cost import Price
+from jsnn.learners.gradient_learner import GradientLearner
 from jsnn.learners.optimiser import Optimiser
-from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params, Response
+from jsnn.networks.feedforward import BatchMetrics, Feedforward, LabelledBatch, Params, ReLU, Response
 from jsnn.networks.unroll import Dynamics, unroll
 from jsnn.neurons import IF, LIF
 
 
 @node
-class EProp:
+class EProp(GradientLearner):
     """e-prop (Bellec et al. 2020) for dense layers and an output of membranes that never fire.
 
         eps_ij(t) = open_j(t) [alpha kept_j(t-1) eps_ij(t-1) + heard_j(t) z_i(t)]      how the potential of j depends on
@@ -48,9 +53,10 @@ class EProp:
     feedback: Literal["random", "symmetric"] = static(default="random")
     feedback_seed: Seed = 0
     optimiser: Optimiser = Optimiser()
+    detaches_reset: ClassVar[bool] = True
 
     def gradient(self, network: Feedforward, params: Params, batch: LabelledBatch) -> tuple[Params, BatchMetrics]:
-        """See `jsnn.learners.Learner`; no dropout. `network` has dense layers, and the readout "membrane"."""
+        """The update of e-prop as a gradient; no dropout. `network` has dense layers, and the readout "membrane"."""
         x, labels, n_steps, dt = batch.x, batch.labels, batch.n_steps, batch.dt
         n_batch, neurons = x.shape[1], network.neurons(params)
         seen, backwards = [x.reshape(len(x), n_batch, -1)], []
@@ -74,6 +80,30 @@ class EProp:
         arrived = jnp.broadcast_to(jnp.any(seen[-1] != 0, axis=-1), (n_steps, n_batch))
         response = Response(output=output, arrived=arrived, spikes=tuple(jnp.sum(s, axis=(0, 2)) for s in seen[1:]))
         return {"synapses": wanted, "neurons": params["neurons"]}, BatchMetrics.of(loss, response, labels)
+
+    def check_network(self, trial: Trial, where: str) -> None:
+        """Raises InputError for a network that e-prop cannot train."""
+        network = trial.network
+        if isinstance(network.neuron, ReLU) or network.readout != "membrane":
+            raise InputError(f'{where}: e-prop is for spiking neurons and network.readout = "membrane"')
+        if any(layer.kernel or layer.pooling for layer in network.layers):
+            raise InputError(f"{where}: network.architecture = {network.architecture!r}: e-prop is for dense layers")
+        if len(network.layers) < 2:
+            raise InputError(f"{where}: network.architecture = {network.architecture!r}: e-prop is for hidden layers")
+        if self.feedback == "symmetric" and len(network.layers) != 2:
+            raise InputError(f'{where}: rule.feedback = "symmetric": it is for one hidden layer; take "random"')
+        for name, there in {"learn": network.learn, "dropout": network.dropout, "chunk": network.chunk}.items():
+            if there is not None and there != ():
+                raise InputError(f"{where}: network.{name}: e-prop has none")
+        if self.feedback == "symmetric" and self.feedback_seed != 0:
+            why = "symmetric feedback draws nothing"
+            raise InputError(f"{where}: rule.feedback_seed has no effect: {why}; leave it out")
+
+    def learning_cost(self, network: Feedforward, answered: Price, n_steps: int) -> Price:
+        """As with backpropagation, but each hidden neuron hears in every step of each output's error (a MAC each)."""
+        n_classes = network.layers[-1].size
+        errors = float(n_classes * (network.n_neurons - n_classes) * n_steps)
+        return dataclasses.replace(answered, macs=answered.macs + errors)
 
     def _back(self, params: Params, i: int, n: int) -> Array:
         """B of hidden layer `i` of n neurons, [n_classes, n]."""

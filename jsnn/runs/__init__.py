@@ -31,25 +31,51 @@ from jsnn import readouts
 from jsnn.core import files, numerics, sealed
 from jsnn.core.errors import InputError
 from jsnn.data import SPLITS, Dataset
-from jsnn.encoders import Recording
 from jsnn.grid import groups
 from jsnn.grid.groups import Lane, LaneState, Schedule, Way
+from jsnn.grid.observer import Observer
 from jsnn.grid.processes import check_same, from_first
-from jsnn.learners import cost
-from jsnn.learners.plasticity import plans
-from jsnn.learners.plasticity.trial import Trial
-from jsnn.learners.updates import GradientTrial, row
+from jsnn.learners.learner import Learner, Task
 from jsnn.runs import checkpoint, config, results
 from jsnn.runs.config import Config, Entry
-from jsnn.runs.lanes import Job, Kind, Observer, gradient, plasticity
 from jsnn.runs.records import CompileClock, ann_record, environment, hashes, identity, is_of, record
 
 CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
 
 
-def kind_of(lane: Lane) -> Kind:
-    """How its trials are trained and asked."""
-    return gradient if isinstance(lane.cells[0].trials, GradientTrial) else plasticity
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What stays the same while a study runs."""
+
+    cfg: Config
+    task: Task
+    out: Path
+    environment: dict[str, Any]  # what each line says of where it was made, `of` included
+    of: dict[str, str]  # what states say of the study they are of (`jsnn.runs.records.hashes`)
+    compiled: CompileClock
+    clock: bool
+    check: Callable[[], None]  # raises InputError where `out` is no longer the directory that it was
+
+    @property
+    def data(self) -> Dataset:
+        """The images."""
+        return self.task.data
+
+    @property
+    def schedule(self) -> Schedule:
+        """How many of them are shown."""
+        return self.task.schedule
+
+    @property
+    def observer(self) -> Observer:
+        """Who watches."""
+        return self.task.observer
+
+
+def task_of(cfg: Config, data: Dataset, schedule: Schedule, observer: Observer) -> Task:
+    """What a study gives its learners to do."""
+    conditions = [f"{entry.encoder} x {entry.neuron} x {entry.rule}" for entry in cfg.entries]
+    return Task(data, schedule, observer, cfg.run.engine, cfg.run.grid, cfg.run.readout, conditions)
 
 
 def schedule_of(cfg: Config, data: Dataset) -> Schedule:
@@ -60,8 +86,8 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
             "give it as data.held_out(n_validation)"
         )
     n_train = cfg.data.n_train or len(data.train_labels)
-    plastic = [entry for entry in cfg.entries if isinstance(entry.trial, Trial)]
-    n_assign = cfg.data.n_assign or min(n_train, 10_000) if plastic else 0
+    labels_neurons = any(entry.trial.learner.labels_neurons for entry in cfg.entries)
+    n_assign = cfg.data.n_assign or min(n_train, 10_000) if labels_neurons else 0
     n_test = cfg.data.n_test or len(data.test_labels)
     shown = f"the {n_train} training images"
     limits = [
@@ -76,23 +102,15 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     for key, value, most, why in limits:
         if value > most:
             raise InputError(f"{key} = {value}: it should be at most {most} ({why})")
-    n_bytes = data.train_images.shape[1]
-    for lane in groups.plan([entry.trial for entry in plastic]):
-        for cell in lane.cells:
-            plans.ways(cell, cfg.run.engine, cfg.run.grid)
+    for lane in groups.plan([entry.trial for entry in cfg.entries]):
+        lane.learner.check_options(lane, cfg.run.engine, cfg.run.grid)
     if data.n_classes > readouts.N_CLASSES:
         raise InputError(
             f"{data.name} has {data.n_classes} classes, labels up to {data.n_classes - 1}: read-outs tell at most "
             f"{readouts.N_CLASSES} apart, labels should be 0 to {readouts.N_CLASSES - 1}"
         )
     for entry in cfg.entries:
-        trial = entry.trial
-        if isinstance(trial, Trial) and trial.network.n_input != n_bytes:
-            raise InputError(
-                f"network.n_input = {trial.network.n_input}: it should be {n_bytes}, the pixels of an image"
-            )
-        if isinstance(trial, GradientTrial):
-            _fits(trial, entry.encoder, data)
+        entry.trial.learner.check_data(entry.trial, entry.encoder, data)
     return Schedule(
         n_train=n_train,
         n_assign=n_assign,
@@ -103,26 +121,6 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
     )
 
 
-def _fits(trial: GradientTrial, encoder: str, data: Dataset) -> None:
-    """Raises InputError where the network cannot see the images of `data` as they are.
-
-    Recordings are 34 x 34 x 2, images of 784 pixels 28 x 28 x 1. Others have no shape that is known here: the channels
-    come last, no more of them than the height or the width.
-    """
-    shape, n_bytes = trial.network.input_shape, data.train_images.shape[1]
-    recorded, what = isinstance(trial.inputs.encoder, Recording), f"network.input_shape = {list(shape)}"
-    own = (34, 34, 2) if recorded else (28, 28, 1) if n_bytes == 784 else None
-    if row(trial) != n_bytes:
-        raise InputError(
-            f"{what}, run.n_steps = {trial.inputs.n_steps} with encoder {encoder}: {data.name} has {n_bytes} bytes an "
-            f"image and this needs {row(trial)}; recordings, of 34 x 34 x 2, are for the encoders of events alone"
-        )
-    if own is not None and len(shape) == 3 and shape != own:
-        raise InputError(f"{what}: it should be {list(own)}, [height, width, channels] of {data.name}")
-    if len(shape) == 3 and shape[2] > min(shape[:2]) and max(shape[:2]) > 1:
-        raise InputError(f"{what}: it should be [height, width, channels], the channels last")
-
-
 def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
     """Raises InputError for a study whose arrays cannot fit into the device's memory, however they are computed."""
     stats = jax.local_devices()[0].memory_stats()
@@ -131,7 +129,7 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
     for lane in lanes:
         inputs, network = lane.inputs, lane.cells[0].trials.network
         what = f"run.n_steps = {inputs.n_steps}, run.batch_size = {inputs.batch_size}"
-        needs.append((cost.footprint(lane), f"{what}, network.n_neurons = {network.n_neurons}"))
+        needs.append((lane.learner.footprint(lane), f"{what}, network.n_neurons = {network.n_neurons}"))
     if cfg.ann is not None:
         n_weights = cfg.ann.n_hidden * (cfg.entries[0].trial.network.n_input + readouts.N_CLASSES)
         needs.append((4 * n_weights, f"ann.n_hidden = {cfg.ann.n_hidden}"))
@@ -342,9 +340,9 @@ def lane_directory(out: Path, number: int) -> Path:
 
 def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]) -> LaneState | None:
     """The newest whole state of a lane, or None. Raises InputError for one of another study, or of other trials."""
-    kind, of, directory = kind_of(lane), of_lane(hashes_of(out), lane), lane_directory(out, number)
-    like = kind.start(lane)
-    restored = checkpoint.restore(directory, kind.arrays(like), warn)
+    learner, of, directory = lane.learner, of_lane(hashes_of(out), lane), lane_directory(out, number)
+    like = learner.start(lane)
+    restored = checkpoint.restore(directory, learner.arrays(like), warn)
     if restored is None:
         return None
     step, arrays, meta = restored
@@ -358,7 +356,7 @@ def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]
             f"{directory / str(step)} is of another config or other data than {out / 'config.json'}: put back the one "
             "that it was saved with"
         )
-    return _state(like, kind.fields(like, arrays), meta)
+    return _state(like, learner.fields(like, arrays), meta)
 
 
 def run(
@@ -378,7 +376,8 @@ def run(
         if from_first(lambda: open_run(out, cfg, of_data, resume)) and resume:
             observer.warn(f"--resume: there was no run in {out}; this starts one")
         of = hashes(cfg.tables, of_data)
-        job = Job(cfg, data, schedule, out, observer, environment() | of, of, CompileClock(), clock, check)
+        task = task_of(cfg, data, schedule, observer)
+        job = Job(cfg, task, out, environment() | of, of, CompileClock(), clock, check)
         written = _run(job, lanes)
         check()
     return written
@@ -438,14 +437,14 @@ def _train_lane(
     """Train a lane to its end from `state`, by default its newest; afterwards that end is saved."""
     directory, observer = lane_directory(job.out, number), job.observer
     checkpoint.sweep(directory)
-    kind = kind_of(lane)
-    state = state or restore_lane(job.out, number, lane, observer.warn) or kind.begin(job, lane)
+    learner: Learner = lane.learner
+    state = state or restore_lane(job.out, number, lane, observer.warn) or learner.begin(lane, job.task)
     saved, saved_at, finished = state.window, time.monotonic(), state
 
     def save(state: LaneState) -> None:
         nonlocal saved, saved_at
         job.check()
-        checkpoint.save(directory, state.window, kind.arrays(state), _meta(state, of_lane(job.of, lane)))
+        checkpoint.save(directory, state.window, learner.arrays(state), _meta(state, of_lane(job.of, lane)))
         saved, saved_at = state.window, time.monotonic()
 
     def on_window(state: LaneState) -> None:
@@ -459,7 +458,7 @@ def _train_lane(
             save(state)
 
     try:
-        state = kind.train(lane, job.data, job.schedule, state, observer.progress, on_window)
+        state = learner.train(lane, job.data, job.schedule, state, observer.progress, on_window)
     except KeyboardInterrupt:
         if saved != finished.window:
             save(finished)
@@ -477,12 +476,12 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
     done = min(total, (restored.window if restored else 0) * -(-schedule.n_train // schedule.windows))
     job.observer.earlier(len(entries) * done)
     job.observer.lane(number, entries, len(entries) * (total - done + schedule.n_answers))
-    state = restored or kind_of(lane).begin(job, lane)
+    state = restored or lane.learner.begin(lane, job.task)
     began, compiled_before = time.perf_counter(), job.compiled.seconds
     job.observer.phase("training", len(entries) * (total - done))
     state = _train_lane(job, number, lane, entries, state)
     job.observer.phase("answers", len(entries) * schedule.n_answers)
-    answers = kind_of(lane).answers(job, lane, state)
+    answers = lane.learner.answers(lane, job.task, state)
     seconds, compile_seconds = time.perf_counter() - began, job.compiled.seconds - compiled_before
     lines = []
     for c, cell in enumerate(lane.cells):
@@ -542,7 +541,7 @@ def load_trained(out: Path, warn: Callable[[str], None], lines: Sequence[Mapping
             raise InputError(f"{lane_directory(out, number)} holds no trained network; go on with --resume first")
         states.append(state)
     schedule = Schedule(n_train=n_train, n_assign=0, n_test=0, epochs=cfg.run.epochs, windows=cfg.run.curve_points)
-    return Trained(cfg, data, lanes, states, [kind_of(lane).n_windows(lane, schedule) for lane in lanes])
+    return Trained(cfg, data, lanes, states, [lane.learner.n_windows(lane, schedule) for lane in lanes])
 
 
 def network_of(trained: Trained, line: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -22,18 +22,16 @@ from jsnn.core.ranges import Count, NonNegative, Positive, Probability, Seed, St
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import ENCODERS, GIVEN
 from jsnn.engines.stimulus import Inputs, Repeat
+from jsnn.grid.groups import Trial
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
 from jsnn.homeostasis.synaptic_scaling import SynapticScaling
 from jsnn.inhibition import INHIBITIONS
-from jsnn.learners import LEARNERS, Learner
+from jsnn.learners import LEARNERS, Learner, Plasticity
 from jsnn.learners.ann import ANN
-from jsnn.learners.plasticity.trial import Trial
-from jsnn.learners.updates import GradientTrial
 from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
-from jsnn.runs import validation
 from jsnn.surrogates import SURROGATES
 from jsnn.synapses import SYNAPSES
 
@@ -110,7 +108,7 @@ class Entry:
     neuron: str
     rule: str
     overrides: dict[str, Any]
-    trial: Any  # Trial, or GradientTrial
+    trial: Trial
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +130,6 @@ DEEPEST = 16  # levels of tables and lists
 LARGEST_FILE = 10**6  # bytes of a config
 AXES = ("encoder", "neuron", "rule")
 SHOWN = ("seed", "dt", "n_steps", "rest", "again", "augmentation", "batch_size")  # of [run]: what a trial is shown
-PLASTIC = ("test_passes", "readout", "engine")  # of [run]: for local plasticity alone
 TABLES = ("study", "data", "run", "matrix", *AXES, "network", "cell", "sweep", "search", "ann", "published")
 
 
@@ -251,9 +248,9 @@ SWEEPABLE = {
     "network": lambda t, table, where: dataclasses.replace(t, network=overlay(t.network, table, where)),
     "neuron": lambda t, table, where: with_network(t, neuron=overlay(t.network.neuron, table, where)),
     "rule": lambda t, table, where: (
-        dataclasses.replace(t, rule=overlay(t.rule, table, where))
-        if isinstance(t, GradientTrial)
-        else with_network(t, rule=overlay(t.network.rule, table, where))
+        with_network(t, rule=overlay(t.network.rule, table, where))
+        if hasattr(t.network, "rule")
+        else dataclasses.replace(t, learner=overlay(t.learner, table, where))
     ),
 }
 
@@ -356,22 +353,20 @@ def expand(tables: Mapping[str, Any], run: RunConfig) -> tuple[Entry, ...]:
     points = points_of(tables, {axis: [name for name, _ in axes[i]] for i, axis in enumerate(AXES)}, sweep)
     entries = []
     for (e, (encoder, e_network)), (n, (neuron, n_network)), (r, (rule, r_network)) in itertools.product(*axes):
-        by_gradients = isinstance(rule, Learner)
-        network = Feedforward(neuron=neuron) if by_gradients else CompetitiveNetwork(neuron=neuron, rule=rule)
-        network = overlay(network, tables.get("network", {}), "network")
+        learner = rule if isinstance(rule, Learner) else Plasticity()
+        network = overlay(learner.network(neuron, rule), tables.get("network", {}), "network")
         network = overlay(network, e_network, f"encoder.{e}.network")
         network = overlay(network, n_network, f"neuron.{n}.network")
         network = overlay(network, r_network, f"rule.{r}.network")
         inputs = Inputs(encoder=encoder, **{name: getattr(run, name) for name in SHOWN})
-        trial = GradientTrial if by_gradients else Trial
-        base = trial(inputs=inputs, network=network, **({"rule": rule} if by_gradients else {}))
+        base = Trial(inputs=inputs, network=network, learner=learner)
         parts = {f"encoder.{e}", f"neuron.{n}", f"rule.{r}"}
         own = [numbers for which, numbers in points if which <= parts] or [{}]
         for numbers, values in itertools.product(own, itertools.product(*sweep.values())):
             overrides, trial = numbers | dict(zip(sweep, values, strict=True)), base
             for path, value in overrides.items():
                 trial = swept(trial, path, value, "sweep" if path in sweep else "cell")
-            validation.check(trial, f"{e} x {n} x {r}")
+            trial.learner.check(trial, f"{e} x {n} x {r}")
             entries.append(Entry(encoder=e, neuron=n, rule=r, overrides=overrides, trial=trial))
     return tuple(entries)
 
@@ -389,7 +384,7 @@ def meant(tables: Mapping[str, Any], entries: Sequence[Entry], path: str, values
     for of in [*(entry.trial for entry in entries), *parts]:
         try:
             for value in values:
-                if isinstance(of, Trial | GradientTrial):
+                if isinstance(of, Trial):
                     swept(of, path, value, where)
                 else:
                     overlay(of, nested(keys, value), f"{where}.{root}")
@@ -516,18 +511,27 @@ def parse(tables: dict[str, Any]) -> Config:
             raise InputError(f"run.batch_size = {batch}: it should be at most data.n_train = {data.n_train}")
         if data.n_assign is not None and data.n_assign > data.n_train:
             raise InputError(f"data.n_assign = {data.n_assign}: it should be at most data.n_train = {data.n_train}")
-    by_gradients = [entry for entry in entries if isinstance(entry.trial, GradientTrial)]
-    if by_gradients and run.test_passes > 1 and len(by_gradients) < len(entries):
-        raise InputError(f"run.test_passes has no effect on {by_gradients[0].rule}: it is for local plasticity")
-    if len(by_gradients) == len(entries):
-        unread = {f"run.{key}": getattr(run, key) != getattr(RunConfig(), key) for key in PLASTIC}
-        for key, given in (unread | {"data.n_assign": data.n_assign is not None}).items():
-            if given:
-                raise InputError(f"{key} has no effect: it is for local plasticity, and all here learns by gradients")
+    check_read(entries, data, run)
     published = published_of(tables, entries)
     return Config(
         study=study, data=data, run=run, entries=entries, ann=ann, search=search, published=published, tables=tables
     )
+
+
+def check_read(entries: Sequence[Entry], data: DataConfig, run: RunConfig) -> None:
+    """Raises InputError for keys that were given and that no learner reads, or for run.test_passes, which changes what
+    an accuracy is of, that one of them does not read.
+    """
+    given = {f"run.{key}" for key, value in vars(run).items() if value != getattr(RunConfig(), key)}
+    given |= {f"data.{key}" for key, value in vars(data).items() if value is not None}
+    for entry in entries:
+        learner = entry.trial.learner
+        for key in learner.unread:
+            others = [other.trial.learner for other in entries if key not in other.trial.learner.unread]
+            if key in given and not others:
+                raise InputError(f"{key} has no effect: it is for local plasticity, and all here learns by gradients")
+            if key in given and key == "run.test_passes":
+                raise InputError(f"{key} has no effect on {entry.rule}: it is for local plasticity")
 
 
 def largest_batch(entries: Iterable[Entry]) -> int:

@@ -81,7 +81,7 @@ def record(
     where: dict[str, Any],
 ) -> dict[str, Any]:
     """The line of results.jsonl of one trial: `answers` is what its kind has to say of its trained network's answers
-    (`jsnn.runs.lanes`), `where` its clock readings, its environment and its `hashes`.
+    (`jsnn.learners.learner.Learner.answers`), `where` its clock readings, its environment and its `hashes`.
     """
     inputs = entry.trial.inputs
     return {

@@ -19,7 +19,8 @@ from jsnn import runs
 from jsnn.core import files
 from jsnn.core.errors import InputError
 from jsnn.data import Dataset
-from jsnn.runs import Observer, config, results
+from jsnn.grid.observer import Observer
+from jsnn.runs import config, results
 from jsnn.runs.config import AXES, Config, Entry, Search
 
 Point = dict[str, Any]  # a [[cell]] table

@@ -14,10 +14,9 @@ from jsnn.engines import InferenceEngine, event, stimulus
 from jsnn.engines.frozen import frozen
 from jsnn.engines.stimulus import ASSIGN, TEST, Rasters
 from jsnn.grid import groups
-from jsnn.grid.groups import Cell, Lane, Schedule
+from jsnn.grid.groups import Cell, Lane, Schedule, Trial
 from jsnn.grid.layout import WHOLE, Layout, fetch, layouts, on_cpu
 from jsnn.learners.plasticity import plans, soundness, trial
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import Learned
 
 WORTH_IT = 2_000_000  # presentations x neurons, for which the event engine is compiled

@@ -19,11 +19,9 @@ from jsnn.engines.dense import Dense
 from jsnn.engines.event import Event
 from jsnn.engines.sparse import Sparse
 from jsnn.engines.stimulus import Inputs, Rasters
-from jsnn.grid.groups import Cell, Lane, LaneState, Way, take
+from jsnn.grid.groups import Cell, Lane, LaneState, Trial, Way, take
 from jsnn.grid.layout import WHOLE, Layout, layouts, on_cpu
 from jsnn.learners.plasticity import trial
-from jsnn.learners.plasticity.trial import Trial
-from jsnn.learners.updates import GradientTrial
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 BLOCK = 256  # presentations that are encoded at once, over all trials of a cell
@@ -33,6 +31,17 @@ PRESENTATIONS = Rasters(active=1, spikes=1, pixels=1)  # type: ignore[arg-type] 
 EVENT, SPARSE, DENSE = Event(segment=25, min_neurons=128), Sparse(), Dense()
 AHEAD = Ahead(capacity=16, larger=Ahead(capacity=128))
 ENGINES: dict[str, Online] = {"event": EVENT, "ahead": AHEAD, "sparse": SPARSE, "dense": DENSE}
+
+
+def footprint(lane: Lane) -> int:
+    """Bytes that a lane needs at least: a block of rasters, the drive of a batch of answers, the weights."""
+    inputs, n_trials = lane.inputs, len(lane.cells[0].index)
+    n_steps = inputs.n_steps + inputs.rest
+    networks = [cell.trials.network for cell in lane.cells]
+    n_input, n_neurons = networks[0].n_input, max(network.n_neurons for network in networks)
+    rasters = max(BLOCK, n_trials * max(inputs.batch_size, EVAL_BATCH)) * n_steps * n_input
+    drive = 4 * EVAL_BATCH * n_steps * (n_input + n_neurons)
+    return rasters + drive + 4 * n_trials * n_input * sum(network.n_neurons for network in networks)
 
 
 def without(trials: Trial, *parts: str) -> Trial:
@@ -95,9 +104,9 @@ def engine_of(way: Way, trials: Trial, axis: str | None = None) -> Engine:
     return Batch(online, axis) if own_batch(trials) > 1 else online
 
 
-def in_lockstep(trials: Trial | GradientTrial) -> bool:
-    """Whether presentations meet in every step (or update): they need one device, and the dense engine."""
-    return (isinstance(trials, GradientTrial) or trials.network.lockstep) and trials.inputs.batch_size > 1
+def in_lockstep(trials: Trial) -> bool:
+    """Whether presentations meet in every step: they need one device, and the dense engine."""
+    return trials.network.lockstep and trials.inputs.batch_size > 1
 
 
 def own_batch(trials: Trial) -> int:

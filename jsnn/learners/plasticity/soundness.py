@@ -10,9 +10,8 @@ import numpy as np
 from jax import Array
 
 from jsnn.core.errors import InputError
-from jsnn.grid.groups import Cell, take
+from jsnn.grid.groups import Cell, Trial, take
 from jsnn.grid.layout import Layout, fetch
-from jsnn.learners.plasticity.trial import Trial
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 # What is looked at, and the numbers that are likely to blame: paths of a trial, of which each has some.

@@ -1,24 +1,13 @@
 """One trial of local plasticity, as pure functions on blocks of presentations: what its network learns and answers."""
 
-from typing import ClassVar
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jsnn.core.pytree import node
 from jsnn.engines import Engine, InferenceEngine
 from jsnn.engines.stimulus import NETWORK, TRAIN, WEIGHTS, Inputs, Rasters, present_until_response
-from jsnn.networks.competitive import CompetitiveNetwork, Learned
-
-
-@node
-class Trial:
-    """One run: one network on one stream of inputs."""
-
-    inputs: Inputs
-    network: CompetitiveNetwork
-    shares_inputs: ClassVar[bool] = True  # with other networks that are shown the same
+from jsnn.grid.groups import Trial
+from jsnn.networks.competitive import Learned
 
 
 def init(trial: Trial) -> Learned:
