@@ -14,7 +14,7 @@ from cases import N_INPUT, T, assert_same, in_float64, label, pairwise, random_c
 
 from jsnn.core.protocols import Reduction
 from jsnn.engines import dense, event
-from jsnn.engines.batch import Batch, alone
+from jsnn.engines.batch import Batch, without_slow_homeostasis
 from jsnn.engines.dense import Dense
 from jsnn.engines.event import Event
 from jsnn.engines.frozen import frozen
@@ -64,7 +64,7 @@ def by_definition(network, learned, spikes, valid, keys):
         still = still * np.exp(-1.0 / adaptation.tau_theta) ** T
     for raster, real, key in zip(spikes, valid, keys, strict=True):
         one = jnp.asarray(raster[:, None, :N_INPUT])
-        after, n, _ = present(alone(network), learned, one, jnp.asarray([real]), 1.0, key)
+        after, n, _ = present(without_slow_homeostasis(network), learned, one, jnp.asarray([real]), 1.0, key)
         changes.append(np.asarray(after.weights) - w)
         grown.append(np.asarray(after.theta) - still)
         counts.append(np.asarray(n[0]))
