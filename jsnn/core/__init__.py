@@ -1,4 +1,4 @@
-"""What everything else stands on: frozen dataclasses as pytrees, the protocols of components, ranges, errors, files.
+"""The foundation: frozen dataclasses as pytrees, the protocols of components, ranges of numbers, errors and files.
 
-Imports nothing of jsnn but itself.
+It imports nothing of jsnn but itself.
 """

@@ -1,4 +1,4 @@
-"""Files that are whole or as they were, and directories that one process writes to."""
+"""Files that are either complete or unchanged, and directories that one process at a time writes to."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,11 @@ UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)  # by
 
 
 def expanded(path: str | Path) -> Path:
-    """A path whose ~ is somebody's home directory. Raises InputError where they have none."""
+    """Replace a leading ~ of a path by the home directory.
+
+    Raises:
+        InputError: The user has no home directory.
+    """
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -32,10 +36,19 @@ def expanded(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to, which takes the place of `path` at the end, at once and only on success. Raises OSError.
+    """Open a file to write to that takes the place of `path` at the end, at once and only on success.
 
-    Until then it has a name that nobody can guess, and it is made, never found: no link is followed. After a crash of
-    the machine, too, `path` is either what it was or whole.
+    Until then the file has a name that nobody can guess, and it is created, never found: no link is followed. After a
+    crash of the machine, too, `path` is either unchanged or complete.
+
+    Args:
+        path: The file to replace or to create.
+
+    Yields:
+        The temporary file, opened for writing bytes.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}{UNFINISHED}")
     try:
@@ -61,13 +74,22 @@ def _sync(directory: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace a file by new content, or leave it as it was: a reader never sees half of it. Raises OSError."""
+    """Replace a file by new content, or leave it unchanged: a reader never sees half of it.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     with replacing(path) as file:
         file.write(content)
 
 
 def sweep(directory: Path, older: float = 0.0) -> None:
-    """Remove the unfinished files of a directory that are `older` (s), as far as that is possible."""
+    """Remove the unfinished files of a directory, as far as that is possible.
+
+    Args:
+        directory: The directory.
+        older: Least age of a file to be removed, s.
+    """
     with contextlib.suppress(OSError):
         for path in directory.glob(f".*{UNFINISHED}"):
             if time.time() - path.lstat().st_mtime >= older:
@@ -75,7 +97,14 @@ def sweep(directory: Path, older: float = 0.0) -> None:
 
 
 def unwritable(directory: Path) -> str | None:
-    """Why no file could be written to a directory, which may have to be made first; None if one could."""
+    """Find out why no file could be written to a directory.
+
+    Args:
+        directory: The directory; it need not exist yet.
+
+    Returns:
+        The reason; None if a file could be written.
+    """
     place = directory
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
@@ -93,20 +122,28 @@ def unwritable(directory: Path) -> str | None:
 
 
 def check_writable(directory: Path) -> None:
-    """Raises InputError where no file could be written to a directory, which may have to be made first."""
+    """Check that a file could be written to a directory, which need not exist yet.
+
+    Raises:
+        InputError: No file could be written there.
+    """
     if why := unwritable(directory):
         raise InputError(f"cannot write to {directory}: {why}; choose another --out")
 
 
 @dataclasses.dataclass(frozen=True)
 class Lock:
-    """That this process, and no other, writes to a directory."""
+    """The exclusive right of this process to write to a directory."""
 
     path: Path
     descriptor: int
 
     def check(self) -> None:
-        """Raises InputError where the directory is no longer the one that was locked."""
+        """Check that the directory is still the one that was locked.
+
+        Raises:
+            InputError: It was removed or replaced.
+        """
         if not _is(self.path, self.descriptor):
             raise InputError(
                 f"{self.path.parent} was removed or replaced while it was being written; start again with another --out"
@@ -115,11 +152,20 @@ class Lock:
 
 @contextlib.contextmanager
 def locked(directory: Path, warn: Callable[[str], None]) -> Iterator[Lock]:
-    """Have a directory, which is made if there is none, to oneself: for as long as this lasts, or the process lives.
+    """Lock a directory for this process while the context lasts; the directory is created if there is none.
 
-    The lock is one of the operating system's on a file in the directory, so that none is left by a process that dies;
-    what the file says, host and process, is for who comes second. `warn` hears of a file system that has no locks.
-    Raises InputError where another process has the directory, or where it cannot be written.
+    The lock is one of the operating system's on a file in the directory, so that a process that dies leaves none. The
+    file's text, host and process, tells a second process who has the lock.
+
+    Args:
+        directory: The directory to lock.
+        warn: Is called with a sentence if the file system has no locks.
+
+    Yields:
+        The lock.
+
+    Raises:
+        InputError: Another process has the directory, or it cannot be written.
     """
     path = directory / LOCK
     try:

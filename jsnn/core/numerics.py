@@ -1,4 +1,4 @@
-"""What of JAX's settings reaches numbers: fixed, written into the record of a run, or refused."""
+"""The settings of JAX that reach the numbers: fixed, recorded with a run, or refused."""
 
 import enum
 import os
@@ -10,7 +10,7 @@ from jax import Array
 from jsnn.core.errors import InputError
 
 GENERATOR = "threefry2x32"
-# What the commands compute with, whatever the user's environment says.
+# The settings that the commands compute with, whatever the user's environment says.
 FIXED = {
     "jax_enable_x64": False,
     "jax_default_prng_impl": GENERATOR,
@@ -19,7 +19,7 @@ FIXED = {
     "jax_numpy_dtype_promotion": "standard",
     "jax_numpy_rank_promotion": "allow",
 }
-# What else changes numbers: a run is gone on with as it was begun.
+# Other settings that change numbers: a run has to be resumed with those that it was started with.
 RECORDED = (
     "jax_enable_x64",
     "jax_threefry_partitionable",
@@ -29,10 +29,10 @@ RECORDED = (
     "jax_disable_most_optimizations",
     "jax_optimization_level",
 )
-# Flags of XLA that do not: how many devices and threads there are, and what is written for who looks for an error.
+# Flags of XLA that do not change numbers: how many devices and threads there are, and what is dumped for debugging.
 WITHOUT_EFFECT = ("--xla_force_host_platform_device_count", "--xla_cpu_multi_thread_eigen", "--xla_dump")
 GUARDS = (None, "allow", "log", "log_explicit")
-# Settings for finding errors with which a run cannot be computed: the values that it can be with, and why.
+# Settings for debugging with which a run cannot be computed: the values that are permitted, and why.
 REFUSED = {
     "jax_disable_jit": ((False,), "a presentation would be computed step by step in Python, for hours"),
     "jax_debug_infs": ((False,), "engines mark with infinities the neurons that they leave out"),
@@ -49,19 +49,34 @@ REFUSED = {
 
 
 def key(seed: Any) -> Array:
-    """The key of a stream of random numbers, of one kind whatever JAX's default is: threefry2x32."""
+    """Create the key of a stream of random numbers, always of kind threefry2x32, whatever JAX's default is.
+
+    Args:
+        seed: Integer, or a traced integer array of shape ().
+
+    Returns:
+        A key array of shape ().
+    """
     return jax.random.key(seed, impl=GENERATOR)
 
 
 def fix() -> None:
-    """Compute as `FIXED` says, in all of this process. Raises InputError for settings with which that is impossible."""
+    """Set JAX to the settings in `FIXED` for the whole process.
+
+    Raises:
+        InputError: Another setting makes it impossible to compute a run.
+    """
     for name, value in FIXED.items():
         jax.config.update(name, value)
     check()
 
 
 def check() -> None:
-    """Raises InputError where JAX is set to something with which no run can be computed."""
+    """Check that JAX is set to something with which a run can be computed.
+
+    Raises:
+        InputError: A setting is among those that `REFUSED` excludes.
+    """
     for name, (permitted, why) in REFUSED.items():
         value = _value(name)
         if value not in permitted:
@@ -69,7 +84,11 @@ def check() -> None:
 
 
 def settings() -> dict[str, Any]:
-    """What changes the numbers that JAX computes, as JSON."""
+    """Collect all settings that change the numbers that JAX computes.
+
+    Returns:
+        Their values by name, as they are written to JSON.
+    """
     flags = os.environ.get("XLA_FLAGS", "").split()
     return {name: _value(name) for name in RECORDED} | {
         "XLA_FLAGS": sorted(flag for flag in flags if not flag.startswith(WITHOUT_EFFECT)),
@@ -78,7 +97,15 @@ def settings() -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What two settings differ in, in words; what one of them does not have is no difference."""
+    """Describe in words what two records of settings differ in; a setting that one of them lacks is no difference.
+
+    Args:
+        before: Settings as a run recorded them.
+        after: Settings now.
+
+    Returns:
+        One sentence for each difference.
+    """
     return [
         f"{name} is {after[name]} now and was {before[name]}"
         for name in after

@@ -1,6 +1,7 @@
-"""The words of jsnn as types: what an encoder, a neuron, a rule and an inhibition are.
+"""The protocols of jsnn: what an encoder, a synapse, a neuron, a learning rule and an inhibition have to offer.
 
-Units everywhere: milliseconds, millivolts, hertz. Shapes are written `[n_steps, batch, n_neurons]`.
+A class with these methods is enough; it needs no base class. Units everywhere: milliseconds, millivolts, hertz. Shapes
+are written `[n_steps, batch, n_neurons]`. `dt` is the length of a time step in ms.
 """
 
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -14,117 +15,188 @@ State = Any  # a pytree: what a component needs for its next step, and nothing e
 
 
 class Encoder(Protocol):
-    """Turns one image into the whole input raster, before the network runs.
+    """An encoder turns one image into its whole input raster, before the network runs.
 
-    It sees pixels, not their places: dark ones, which never fire, may be left out of the image.
+    An encoder sees pixel values, not their places: pixels that are 0, which never fire, may be left out of the image.
     """
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
-        """Spikes `bool[n_steps, n_input]` for `image` `float32[n_input]` in [0, 1]; `dt` in ms. A zero pixel never
-        fires.
+        """Encode one image as input spikes.
+
+        Args:
+            key: Random key.
+            image: Pixel values in [0, 1], float32[n_input]. A pixel that is 0 never fires.
+            n_steps: Number of time steps.
+            dt: Time step, ms.
+
+        Returns:
+            The input spikes, bool[n_steps, n_input].
         """
         ...
 
 
 class Synapse(Protocol):
-    """From the spikes that arrive at a neuron, weighted, to the current into its membrane."""
+    """A synapse turns weighted incoming spikes into the current that drives the membrane."""
 
     def init(self, shape: tuple[int, ...]) -> State:
-        """The state at the start of a presentation."""
+        """Create the state at the start of a presentation.
+
+        Args:
+            shape: Shape of the layer, usually (batch, n_neurons).
+
+        Returns:
+            The state of synapses on which no spike has arrived yet.
+        """
         ...
 
     def step(
         self, state: State, excitation: Array, inhibition: Array | float, v: Array, dt: Array | float
     ) -> tuple[State, Array]:
-        """The state after one step, and the current meanwhile, in the unit that the neuron integrates.
+        """Advance by one time step.
 
-        What arrives is weighted: `excitation` from the inputs, `inhibition` (<= 0) from other neurons. `v` is the
-        potential at the start of the step, mV.
+        Args:
+            state: State before the step.
+            excitation: Sum of the weights of the input spikes that arrive in this step, [batch, n_neurons].
+            inhibition: Sum of the weights of the inhibitory spikes that arrive in this step, <= 0, [batch, n_neurons].
+            v: Membrane potential at the start of the step, mV, [batch, n_neurons].
+            dt: Time step, ms.
+
+        Returns:
+            The state after the step, and the current during the step in the unit that the neuron integrates.
         """
         ...
 
     def current_bound(self, state: State, v: Array, dt: Array | float) -> Array:
-        """An upper bound of what the currents of all steps to come sum to, if nothing more arrives and the potential is
-        `v` now.
+        """Bound the sum of the currents of all steps to come, if no further spike arrives.
+
+        Args:
+            state: State now.
+            v: Membrane potential now, mV, [batch, n_neurons].
+            dt: Time step, ms.
+
+        Returns:
+            An upper bound of the sum of the positive currents, [batch, n_neurons].
         """
         ...
 
 
 class Adaptation(Protocol):
-    """A threshold that moves with its neuron's spikes: the neuron's threshold is `v_threshold + theta`. theta is
-    learned state, mV, `[n_neurons]`.
+    """An adaptation moves a neuron's threshold with its spikes: the threshold is `v_threshold + theta`.
+
+    theta is learned state, mV, [n_neurons].
     """
 
     @property
     def theta_0(self) -> float:
-        """mV, theta of an untrained neuron."""
+        """Theta of an untrained neuron, mV."""
         ...
 
     @property
     def theta_plus(self) -> float:
-        """mV that a spike adds to theta."""
+        """Increment of theta at a spike, mV."""
         ...
 
     @property
     def clock(self) -> Literal["presentation", "step"]:
-        """What the decay of theta counts."""
+        """Whether theta decays once a presentation or once a time step."""
         ...
 
     def init(self, n_neurons: int) -> Array:
-        """theta of untrained neurons."""
+        """Create theta of untrained neurons, mV, float32[n_neurons]."""
         ...
 
     def decay_step(self, theta: Array, dt: Array | float) -> Array:
-        """theta after one step of `dt` ms without spikes."""
+        """Decay theta (mV, [n_neurons]) over one time step of `dt` ms; unchanged if presentations are the clock."""
         ...
 
     def decay_presentations(self, theta: Array, n: Array, duration: Array | float) -> Array:
-        """theta after `n` presentations of `duration` ms."""
+        """Decay theta over whole presentations; unchanged if time steps are the clock.
+
+        Args:
+            theta: Adaptive part of the thresholds, mV, [n_neurons].
+            n: Number of presentations.
+            duration: Duration of one presentation, ms.
+
+        Returns:
+            theta afterwards, mV, [n_neurons].
+        """
         ...
 
 
 class Neuron(Protocol):
-    """A membrane. `integrate` moves the potential by one step, `fire` does what a spike does to the membrane.
+    """A neuron is a membrane: `integrate` moves its potential by one step, `fire` applies a spike to it.
 
-    They are two functions because what lies between them (who wins among the neurons that cross in the same step) is
-    the network's business, not the membrane's. A neuron's state has the potential `v` (mV) among its fields: a
-    `jsnn.engines.dense.Recording` shows it.
+    They are two functions because what lies between them, which of the neurons that cross their threshold in the same
+    step may fire, is decided by the network. A neuron's state has a field `v`, the potential in mV, which a
+    `jsnn.engines.dense.Recording` shows.
     """
 
     @property
     def adaptation(self) -> Adaptation | None:
-        """How the threshold adapts; None for a fixed threshold."""
+        """Adaptation of the threshold; None for a fixed threshold."""
         ...
 
     @property
     def v_threshold(self) -> float:
-        """mV, without the adaptive part."""
+        """Threshold without its adaptive part, mV."""
         ...
 
     @property
     def v_reset(self) -> float:
-        """mV, after a spike."""
+        """Potential after a spike, mV."""
         ...
 
     def init(self, shape: tuple[int, ...]) -> State:
-        """The state at the start of a presentation."""
+        """Create the state at the start of a presentation.
+
+        Args:
+            shape: Shape of the layer, usually (batch, n_neurons).
+
+        Returns:
+            The state of neurons at rest.
+        """
         ...
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> State:
-        """What is random in one step of so many neurons: arrays of this shape; () for a deterministic neuron."""
+        """Draw the random numbers of one time step.
+
+        Args:
+            key: Random key of the step.
+            shape: Shape of the layer, usually (batch, n_neurons).
+
+        Returns:
+            Arrays of that shape; () for a deterministic neuron.
+        """
         ...
 
     def integrate(
         self, state: State, current: Array, theta: Array, dt: Array | float, noise: State
     ) -> tuple[State, Array]:
-        """The state after one step of `current`, and by how many mV each neuron is over its threshold.
+        """Advance by one time step, up to its spikes.
 
-        `theta` (mV) is the adaptive part of the threshold. A neuron crosses where the excess is >= 0.
+        Args:
+            state: State before the step.
+            current: Input of the step, mV, [batch, n_neurons].
+            theta: Adaptive part of the threshold, mV, [n_neurons].
+            dt: Time step, ms.
+            noise: Random numbers of the step, from `noise`.
+
+        Returns:
+            The state after the step, and by how many mV each potential exceeds its threshold, [batch, n_neurons]. A
+            neuron crosses its threshold where the excess is >= 0.
         """
         ...
 
     def fire(self, state: State, spikes: Array) -> State:
-        """The state after the neurons in `spikes` (bool) were reset and made refractory."""
+        """Reset the neurons that spiked and make them refractory.
+
+        Args:
+            state: State before the reset.
+            spikes: Neurons to reset, bool[batch, n_neurons].
+
+        Returns:
+            The state after the reset.
+        """
         ...
 
 
@@ -133,106 +205,178 @@ class CurrentDriven(Protocol):
     """A neuron that can be driven by a steady current, as `jsnn.simulate_neuron` does."""
 
     def drive(self, current: Array | float, dt: Array | float) -> Array | float:
-        """What `integrate` takes in a step of `dt` ms under a steady current R * I: the depolarisation (mV) at which
-        the membrane would settle.
+        """Convert a steady current to the input of one time step.
+
+        Args:
+            current: The current R * I, expressed as the depolarisation at which the membrane would settle, mV.
+            dt: Time step, ms.
+
+        Returns:
+            The input that `integrate` takes in each step, mV.
         """
         ...
 
 
 @runtime_checkable
 class LinearSubthreshold(Neuron, Protocol):
-    """A neuron that sums its input linearly until it fires: several steps of it can be taken at once."""
+    """A neuron that sums its input linearly until it fires, so that several steps have a closed form."""
 
     def excess_bound(self, state: State, total: Array, n_steps: int, dt: Array | float) -> Array:
-        """An upper bound (mV) of the excess, theta apart, in any of `n_steps` steps in which currents arrive whose
-        positive parts sum to `total` mV; infinity for a neuron that would not sum them linearly just now.
+        """Bound the excess over the threshold in any of the next steps.
+
+        Args:
+            state: State now.
+            total: Sum of the positive inputs of the next `n_steps` steps, mV, [batch, n_neurons].
+            n_steps: Number of steps.
+            dt: Time step, ms.
+
+        Returns:
+            An upper bound of v - v_threshold (without theta), mV; infinity for a neuron that is not linear now, for
+            example because it is refractory.
         """
         ...
 
     def kernel(self, n_steps: int, dt: Array | float) -> Array:
-        """How much a current in each of `n_steps` steps moves the potential after the last: `float32[n_steps]`."""
+        """Compute how the input of each step moves the potential after the last one.
+
+        Args:
+            n_steps: Number of steps.
+            dt: Time step, ms.
+
+        Returns:
+            The factor of each step's input, float32[n_steps].
+        """
         ...
 
     def advance(self, state: State, displacement: Array, n_steps: int, dt: Array | float) -> State:
-        """The state after `n_steps` without a spike, in which kernel @ currents is `displacement` (mV)."""
+        """Advance by several steps without a spike, in closed form.
+
+        Args:
+            state: State now.
+            displacement: What the inputs of these steps add to the last potential, kernel @ inputs, mV,
+                [batch, n_neurons].
+            n_steps: Number of steps.
+            dt: Time step, ms.
+
+        Returns:
+            The state after `n_steps` steps.
+        """
         ...
 
 
 @runtime_checkable
 class BoundedPotential(Neuron, Protocol):
-    """A neuron of which can be told how high its potential will get."""
+    """A neuron whose future potential can be bounded from the input that is still to come."""
 
     def potential_bound(self, state: State, current_bound: Array, dt: Array | float) -> Array:
-        """An upper bound (mV) of the potential in all steps to come, if positive currents sum to `current_bound`."""
+        """Bound the potential in all steps to come.
+
+        Args:
+            state: State now.
+            current_bound: Upper bound of the sum of the positive currents still to come, [batch, n_neurons].
+            dt: Time step, ms.
+
+        Returns:
+            An upper bound of the potential, mV, [batch, n_neurons].
+        """
         ...
 
 
 class Rule(Protocol):
-    """Local plasticity: two elementwise functions and the traces they read.
+    """A rule of local plasticity: two elementwise functions and the traces that they read.
 
         dw[i, j] = s_pre[i] * on_pre(w[i, j], pre[i], post[j]) + size[j] * on_post(w[i, j], pre[i], post[j])
 
     `pre` and `post` are the traces *after* this step's spikes; `size` is 1 at a postsynaptic spike, or the slow trace
     (`slow_trace`), and 0 otherwise. `on_pre` is affine in `post` and does not read `pre`; `on_post` is affine in `pre`
     and does not read `post`: so a sum over a batch of presentations is one matrix product per function
-    (`jsnn.engines.plasticity`). The contract tests hold all this.
+    (`jsnn.engines.plasticity`). The contract tests check all this.
     """
 
     @property
     def w_min(self) -> float:
-        """mV, the lower bound of a weight."""
+        """Lower bound of a weight, mV."""
         ...
 
     @property
     def w_max(self) -> float:
-        """mV, the upper bound of a weight."""
+        """Upper bound of a weight, mV."""
         ...
 
     @property
     def pre_trace(self) -> Trace:
-        """How presynaptic neurons' traces move."""
+        """Trace of a presynaptic neuron's spikes."""
         ...
 
     @property
     def post_trace(self) -> Trace | None:
-        """How postsynaptic neurons' traces move; None: a presynaptic spike changes nothing."""
+        """Trace of a postsynaptic neuron's spikes; None where presynaptic spikes change no weight."""
         ...
 
     @property
     def slow_trace(self) -> Trace | None:
-        """A second trace of the postsynaptic neuron, for triplets of spikes: a postsynaptic spike counts as much as
-        this trace *before* it. None: every spike counts as one.
+        """Second trace of a postsynaptic neuron, for triplets of spikes.
+
+        The size of a postsynaptic spike is the value of this trace *before* the spike. None: every spike has size 1.
         """
         ...
 
     @property
     def updates_silent_inputs(self) -> bool:
-        """Whether a postsynaptic spike also changes the synapses of inputs that have been silent: on_post(w, 0) is not
-        0. Not together with a slow trace.
+        """Whether a postsynaptic spike also changes the synapses of inputs that have been silent.
+
+        That is, on_post(w, 0, post) is not 0. It cannot be combined with a slow trace.
         """
         ...
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a presynaptic spike."""
+        """Compute the weight change at a presynaptic spike.
+
+        Args:
+            w: Weights before the step, mV.
+            pre: Presynaptic traces; not read.
+            post: Postsynaptic traces.
+
+        Returns:
+            The weight change, mV, of the arguments' common shape.
+        """
         ...
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike."""
+        """Compute the weight change at a postsynaptic spike of size 1.
+
+        Args:
+            w: Weights before the step, mV.
+            pre: Presynaptic traces.
+            post: Postsynaptic traces; not read.
+
+        Returns:
+            The weight change, mV, of the arguments' common shape.
+        """
         ...
 
 
 class Inhibition(Protocol):
-    """How excitatory neurons silence each other."""
+    """A lateral inhibition: how the spikes of excitatory neurons silence other excitatory neurons."""
 
     @property
     def strength(self) -> float:
-        """mV that one spike takes, in the end, from another neuron."""
+        """Total inhibition that one spike causes in each other neuron, mV."""
         ...
 
     def init(self, shape: tuple[int, ...]) -> State:
-        """The state at the start of a presentation."""
+        """Create the state at the start of a presentation, for a layer of `shape`, usually (batch, n_neurons)."""
         ...
 
     def step(self, state: State, spikes: Array, dt: Array | float) -> tuple[State, Array]:
-        """From the excitatory spikes of the step before: the new state and the current (mV, <= 0) it sends back."""
+        """Advance by one time step.
+
+        Args:
+            state: State before the step.
+            spikes: Excitatory spikes of the step before, bool[batch, n_neurons].
+            dt: Time step, ms.
+
+        Returns:
+            The state after the step, and the inhibition of each excitatory neuron, <= 0, mV, [batch, n_neurons].
+        """
         ...

@@ -1,4 +1,4 @@
-"""The range of a number, beside the number: types for the fields of nodes.
+"""Types for the fields of nodes that state the range of a number beside the number.
 
 `jsnn.runs.config` enforces them where a user's numbers enter. Inside a compiled program the same fields hold traced
 arrays.
@@ -14,8 +14,8 @@ Finite = Annotated[float, AllowInfNan(False), Ge(-LARGEST), Le(LARGEST)]
 Positive = Annotated[float, AllowInfNan(False), Gt(0), Le(LARGEST)]
 NonNegative = Annotated[float, AllowInfNan(False), Ge(0), Le(LARGEST)]
 Probability = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
-Share = Annotated[float, AllowInfNan(False), Ge(0), Lt(1)]  # of which something is left
-Real = Annotated[float, AllowInfNan(True)]  # a bound: infinite means "none"
+Share = Annotated[float, AllowInfNan(False), Ge(0), Lt(1)]  # a fraction below 1
+Real = Annotated[float, AllowInfNan(True)]  # a bound; infinity means that there is none
 Count = Annotated[int, Ge(1)]
 Steps = Annotated[int, Ge(0)]
 Seed = Annotated[int, Ge(0), Le(2**31 - 1)]

@@ -1,8 +1,8 @@
-"""JSON objects that carry a checksum of themselves: whoever reads one knows that it is as it was written.
+"""JSON objects that carry a checksum of themselves, so that a reader knows they are as they were written.
 
 The last key of each is "sha256": the first 16 hex digits of the SHA-256 of the canonical JSON of the rest (keys sorted,
-no spaces). JSON has no infinite numbers: they are written {"float": "inf"}, which no table of a config is; what is not
-a number at all is null.
+no spaces). JSON has no infinite numbers: they are written {"float": "inf"}, which no table of a config is; NaN becomes
+null.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ INFINITE = {"inf": math.inf, "-inf": -math.inf}
 
 
 class Damaged(ValueError):
-    """It is not as it was written; says why."""
+    """The text is not as it was written; the message says why."""
 
 
 def plain(value: Any) -> Any:
-    """`value` with all that JSON has: infinite numbers as {"float": "inf"}, NaN as null."""
+    """Convert a value to what JSON can hold: infinite numbers become {"float": "inf"}, NaN becomes null."""
     if isinstance(value, Mapping):
         return {key: plain(x) for key, x in value.items()}
     if isinstance(value, list | tuple):
@@ -31,30 +31,48 @@ def plain(value: Any) -> Any:
 
 
 def digest(value: Any) -> str:
-    """The checksum of a value that is written as JSON."""
+    """Compute the checksum of a value that is written as JSON."""
     canonical = json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def dumps(value: Mapping[str, Any], indent: int | None = None) -> str:
-    """An object as JSON, its checksum last."""
+    """Write an object as JSON with its checksum as the last key.
+
+    Args:
+        value: The object.
+        indent: Spaces of indentation; None writes one line.
+
+    Returns:
+        The JSON text.
+    """
     return json.dumps(plain(value) | {CHECKSUM: digest(value)}, indent=indent, allow_nan=False)
 
 
 def loads(text: bytes) -> dict[str, Any]:
-    """The object that `dumps` has written, without its checksum. Raises Damaged."""
+    """Read an object that `dumps` has written.
+
+    Args:
+        text: The JSON text.
+
+    Returns:
+        The object without its checksum.
+
+    Raises:
+        Damaged: The text is not a JSON object, has no checksum, or its checksum does not match.
+    """
     try:
-        found = json.loads(text, object_hook=_infinite, parse_constant=_refuse, parse_float=_finite)
+        value = json.loads(text, object_hook=_infinite, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        value = None
+    if not isinstance(value, dict):
         raise Damaged("not a JSON object")
-    if CHECKSUM not in found:
+    if CHECKSUM not in value:
         raise Damaged("it has no checksum, as of an older jsnn")
-    checksum = found.pop(CHECKSUM)
-    if checksum != digest(found):
+    checksum = value.pop(CHECKSUM)
+    if checksum != digest(value):
         raise Damaged("it is not as it was written: its checksum does not hold")
-    return found
+    return value
 
 
 def _infinite(table: dict[str, Any]) -> Any:

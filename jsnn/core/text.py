@@ -1,21 +1,30 @@
-"""Text from outside, as it may be shown: names in configs, paths, lines of results."""
+"""Text from outside, such as names in configs, paths and lines of results, made safe to be shown."""
 
 LONGEST = 800  # characters of a message
 LABEL = 40  # characters of a name in a table or figure
 
 
 def plain(text: object, most: int = LONGEST) -> str:
-    """Text without anything that a terminal would obey: what cannot be printed is shown escaped (`\\x1b`), line breaks
-    and marks that turn the direction of writing included; of more than `most` characters the middle is left out.
+    """Replace everything in a text that a terminal would obey, and shorten it.
+
+    Characters that cannot be printed, line breaks and marks that change the direction of writing included, are escaped,
+    as repr does. If more than `most` characters remain, the middle is left out.
+
+    Args:
+        text: Any object; its `str` is shown.
+        most: Largest number of characters.
+
+    Returns:
+        The text in one printable line.
     """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    if len(shown) <= most:
-        return shown
-    gap = f"[... {len(shown) - most} characters ...]" if most > LABEL else "..."
-    kept = max(most - len(gap), 2)
-    return shown[: (kept + 1) // 2] + gap + shown[len(shown) - kept // 2 :]
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    if len(escaped) <= most:
+        return escaped
+    gap = f"[... {len(escaped) - most} characters ...]" if most > LABEL else "..."
+    remaining = max(most - len(gap), 2)
+    return escaped[: (remaining + 1) // 2] + gap + escaped[len(escaped) - remaining // 2 :]
 
 
 def name(text: object) -> str:
-    """What a component of a config is called in tables and figures: `adaptive_lif` is "adaptive lif"."""
+    """Format the name of a component for tables and figures: `adaptive_lif` becomes "adaptive lif"."""
     return plain(str(text).replace("_", " "), LABEL)

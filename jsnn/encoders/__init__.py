@@ -1,4 +1,4 @@
-"""Encoders: one model a file; the registry below is what configs, contract tests and documentation read."""
+"""Encoders: one model a file; configs, contract tests and documentation read the registries below."""
 
 from jsnn.core.protocols import Encoder
 from jsnn.encoders.bernoulli import Bernoulli
@@ -17,7 +17,7 @@ ENCODERS: dict[str, Encoder] = {
     "bindsnet_rank_order": BindsnetRankOrder(),
 }
 
-# For networks trained by gradients: no spikes, or spikes that were recorded.
+# Encoders for networks trained by gradients: currents instead of spikes, or recorded spikes.
 GIVEN: dict[str, Encoder] = {
     "direct": Direct(),
     "events": Recording(),

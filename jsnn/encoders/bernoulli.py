@@ -9,14 +9,14 @@ from jsnn.core.ranges import Probability
 
 @node
 class Bernoulli(Node):
-    """One coin a pixel and step: P(spike) = max_probability * x, whatever dt is.
+    """Bernoulli spike trains: in every step each pixel x spikes with P(spike) = max_probability * x, whatever dt is.
 
-    With `max_probability = intensity * dt / 1000` (0.128 for 128 Hz at 1 ms) its mean drive is that of a Poisson
-    train of that intensity; at 1 a white pixel fires in every step, 7.8 times as much.
+    With `max_probability = intensity * dt / 1000` (0.128 for 128 Hz at 1 ms) the mean drive is that of a Poisson train
+    of that intensity; at 1 a white pixel fires in every step, 7.8 times as much.
     """
 
-    max_probability: Probability = 1.0  # a step, at pixel = 1
+    max_probability: Probability = 1.0  # in a step, at pixel = 1
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
-        """Spikes `bool[n_steps, n_input]`."""
+        """Encode one image; see `jsnn.core.protocols.Encoder.encode`."""
         return jax.random.uniform(key, (n_steps, image.size)) < self.max_probability * image

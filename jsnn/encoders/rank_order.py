@@ -8,7 +8,7 @@ from jsnn.core.pytree import Node, node
 
 @node
 class RankOrder(Node):
-    """Every non-zero pixel fires once, brighter ones first (Thorpe & Gautrais 1998).
+    """Rank-order code: every non-zero pixel spikes once, brighter ones first (Thorpe & Gautrais 1998).
 
         rank_i = number of pixels brighter than pixel i,      t_i = floor(n_steps * rank_i / K)
 
@@ -17,7 +17,7 @@ class RankOrder(Node):
     """
 
     def encode(self, key: Array, image: Array, n_steps: int, dt: Array | float) -> Array:
-        """Spikes `bool[n_steps, n_input]`; nothing in it is random."""
+        """Encode one image, deterministically; see `jsnn.core.protocols.Encoder.encode`."""
         del key, dt
         rank = image.size - jnp.searchsorted(jnp.sort(image), image, side="right")
         time = (n_steps * rank) // jnp.maximum(jnp.sum(image > 0), 1)

@@ -1,4 +1,4 @@
-"""What keeps a neuron's activity within bounds: the adaptive threshold and synaptic scaling.
+"""Homeostasis keeps a neuron's activity within bounds: the adaptive threshold and synaptic scaling.
 
-Imports `jsnn.core` only.
+It imports `jsnn.core` only.
 """

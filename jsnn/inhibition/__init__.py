@@ -1,4 +1,4 @@
-"""Inhibitions: one model a file; the registry below is what configs, contract tests and documentation read."""
+"""Lateral inhibition: one model a file; configs, contract tests and documentation read the registry below."""
 
 from jsnn.core.protocols import Inhibition
 from jsnn.inhibition.direct import DirectInhibition

@@ -12,7 +12,7 @@ from jsnn.synapses import Delta
 
 @node
 class LayerState:
-    """Inhibitory membranes and the spikes they sent in the step before, `[batch, n_neurons]`."""
+    """State of the inhibitory population: membranes, synapses and the spikes of the step before, [batch, n_neurons]."""
 
     membrane: State
     synapse: State
@@ -21,8 +21,9 @@ class LayerState:
 
 @node
 class InhibitoryLayer(Node):
-    """The three-layer network of Diehl & Cook (2015): excitatory neuron j drives inhibitory neuron j, which
-    inhibits all others.
+    """Inhibition through a population of inhibitory neurons: the three-layer network of Diehl & Cook (2015).
+
+    Excitatory neuron j drives inhibitory neuron j, which inhibits all excitatory neurons but neuron j.
 
         inhibitory j receives   excitation * s_j                          through its `synapse`
         excitatory j receives   -strength * (sum_k s^inh_k - s^inh_j)     through the network's
@@ -36,13 +37,17 @@ class InhibitoryLayer(Node):
     strength: NonNegative = 120.0  # mV, inhibitory to excitatory
 
     def init(self, shape: tuple[int, ...]) -> LayerState:
-        """Inhibitory neurons at rest, silent."""
+        """Create inhibitory neurons at rest; see `jsnn.core.protocols.Inhibition.init`."""
         return LayerState(
             membrane=self.neuron.init(shape), synapse=self.synapse.init(shape), spikes=jnp.zeros(shape, bool)
         )
 
     def step(self, state: LayerState, spikes: Array, dt: Array | float) -> tuple[LayerState, Array]:
-        """The current from the inhibitory spikes of the step before; the layer then sees the excitatory ones."""
+        """Advance by one time step; see `jsnn.core.protocols.Inhibition.step`.
+
+        The inhibition comes from the inhibitory spikes of the step before; then the population receives the excitatory
+        ones.
+        """
         s = state.spikes.astype(float)
         current = -self.strength * (jnp.sum(s, axis=-1, keepdims=True) - s)
         drive = self.excitation * spikes.astype(float)

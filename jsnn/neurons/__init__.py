@@ -1,4 +1,4 @@
-"""Neurons: one model a file; the registry below is what configs, contract tests and documentation read."""
+"""Neurons: one model a file; configs, contract tests and documentation read the registry below."""
 
 from jsnn.core.protocols import Neuron
 from jsnn.homeostasis.adaptive_threshold import AdaptiveThreshold
@@ -13,7 +13,7 @@ NEURONS: dict[str, Neuron] = {
     "srm0": SRM0(),
     "adaptive_lif": LIF(adaptation=AdaptiveThreshold()),
     "euler_lif": EulerLIF(),
-    # Membranes in units of their thresholds, as networks that are trained by gradients have them.
+    # Membranes in units of their thresholds, for networks that are trained by gradients.
     "unit_if": IF(v_threshold=1.0, v_reset=0.0, refractory=None),
     "unit_lif": LIF(tau_m=2.0, v_rest=0.0, v_threshold=1.0, v_reset=0.0, refractory=None),
 }

@@ -14,13 +14,13 @@ from jsnn.neurons.membrane import Membrane
 
 @node
 class EulerLIF(Node):
-    """Leaky integrate and fire under a synaptic current I (mV: in units of the leak conductance), integrated by the
-    forward Euler method (Diehl & Cook 2015, §2.1, eq. 1):
+    """Leaky integrate-and-fire neuron under a synaptic current, integrated by the forward Euler method.
 
         v <- max(v + dt / tau_m * (v_rest - v + I), v_floor)
 
-    A spike where v >= v_threshold + theta, then v <- v_reset. The membrane is held there until `refractory` ms after
-    the spike; input that arrives meanwhile acts afterwards as far as its conductance is still open.
+    with I the synaptic current in mV, that is, in units of the leak conductance (Diehl & Cook 2015, §2.1, eq. 1). A
+    spike where v >= v_threshold + theta, then v <- v_reset. The membrane is held there until `refractory` ms after the
+    spike; input that arrives meanwhile acts afterwards as far as its conductance is still open.
 
     The floor is the reversal potential of inhibition, which the equation itself never passes. The Euler step does where
     dt / tau_m times the conductances is more than 1 (a dozen neurons that inhibit at once, at dt = 0.5 ms), and from
@@ -39,19 +39,21 @@ class EulerLIF(Node):
     adaptation: AdaptiveThreshold | None = AdaptiveThreshold(theta_0=20.0, theta_plus=0.05, tau_theta=1e7)
 
     def init(self, shape: tuple[int, ...]) -> Membrane:
-        """Membranes at the start of a presentation."""
+        """Create membranes at rest; see `jsnn.core.protocols.Neuron.init`."""
         return membrane.at(self.v_rest, shape, self.refractory)
 
     def noise(self, key: Array, shape: tuple[int, ...]) -> tuple[()]:
-        """None."""
+        """Return (): the neuron is deterministic."""
         del key, shape
         return ()
 
     def integrate(
         self, state: Membrane, current: Array, theta: Array, dt: Array | float, noise: tuple[()]
     ) -> tuple[Membrane, Array]:
-        """One step; see `jsnn.core.protocols.Neuron`. The time after which the step ends counts: a neuron whose
-        refractory period ends with it moves.
+        """Advance by one time step; see `jsnn.core.protocols.Neuron.integrate`.
+
+        A neuron is refractory as judged at the end of the step: where its refractory period ends with the step, it
+        moves.
         """
         del noise
         after = membrane.after(state, state.v, dt)
@@ -62,14 +64,14 @@ class EulerLIF(Node):
         return dataclasses.replace(after, v=v), excess
 
     def drive(self, current: Array | float, dt: Array | float) -> Array | float:
-        """The input of a step under a steady current: the current itself; see `jsnn.core.protocols.CurrentDriven`."""
+        """Return R * I as it is: `integrate` takes the current in the unit of the potential."""
         del dt
         return current
 
     def fire(self, state: Membrane, spikes: Array) -> Membrane:
-        """Reset and refractoriness."""
+        """Reset the neurons that spiked; see `jsnn.core.protocols.Neuron.fire`."""
         return membrane.reset(state, spikes, self.v_reset, self.refractory)
 
     def potential_bound(self, state: Membrane, current_bound: Array, dt: Array | float) -> Array:
-        """Bound of the potential; see `jsnn.core.protocols.BoundedPotential`."""
+        """Bound the potential; see `jsnn.core.protocols.BoundedPotential.potential_bound`."""
         return jnp.maximum(state.v, self.v_rest) + dt / self.tau_m * current_bound

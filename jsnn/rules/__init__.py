@@ -1,4 +1,4 @@
-"""Rules: one model a file; the registry below is what configs, contract tests and documentation read."""
+"""Learning rules: one model a file; configs, contract tests and documentation read the registry below."""
 
 from jsnn.core.protocols import Rule
 from jsnn.rules.exponential import Exponential

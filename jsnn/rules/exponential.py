@@ -10,7 +10,7 @@ from jsnn.core.trace import Trace
 
 @node
 class Exponential(Node):
-    """Learns at postsynaptic spikes alone (Diehl & Cook 2015, §2.3, eq. 4):
+    """STDP with exponential weight dependence, at postsynaptic spikes only (Diehl & Cook 2015, §2.3, eq. 4).
 
         at a postsynaptic spike   dw = eta_post * (pre * exp(-beta w) - x_tar * exp(-beta (w_max - w)))
 
@@ -29,10 +29,10 @@ class Exponential(Node):
     updates_silent_inputs = True
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """Nothing."""
+        """Return zeros: presynaptic spikes change nothing; see `jsnn.core.protocols.Rule.on_pre`."""
         return jnp.zeros_like(w)
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike."""
+        """Compute dw at a postsynaptic spike; see `jsnn.core.protocols.Rule.on_post`."""
         growth, decline = jnp.exp(-self.beta * w), jnp.exp(-self.beta * (self.w_max - w))
         return self.eta_post * (pre * growth - self.x_tar * decline)

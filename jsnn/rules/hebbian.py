@@ -9,7 +9,7 @@ from jsnn.core.trace import Trace
 
 @node
 class Hebbian(Node):
-    """Spikes that are close in time strengthen the synapse, whichever came first (BindsNET's Hebbian):
+    """Hebbian rule: spikes that are close in time strengthen the synapse, whichever came first (BindsNET's Hebbian).
 
         at a presynaptic spike    dw = +eta_pre * post
         at a postsynaptic spike   dw = +eta_post * pre
@@ -27,9 +27,9 @@ class Hebbian(Node):
     updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a presynaptic spike."""
+        """Compute dw at a presynaptic spike; see `jsnn.core.protocols.Rule.on_pre`."""
         return self.eta_pre * post
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike."""
+        """Compute dw at a postsynaptic spike; see `jsnn.core.protocols.Rule.on_post`."""
         return self.eta_post * pre

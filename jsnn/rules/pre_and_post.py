@@ -10,12 +10,12 @@ from jsnn.core.trace import Trace
 
 @node
 class PreAndPost(Node):
-    """Depression at presynaptic spikes, the power law at postsynaptic ones (Diehl & Cook 2015, §2.3, eq. 5 and 6):
+    """Depression at presynaptic spikes, the power law at postsynaptic ones (Diehl & Cook 2015, §2.3, eq. 5 and 6).
 
         at a presynaptic spike    dw = -eta_pre * post * (w - w_min)^mu
         at a postsynaptic spike   dw = +eta_post * (pre - x_tar) * (w_max - w)^mu
 
-    x_tar and mu as in the power law. Weights beyond the bounds are taken for the bounds.
+    x_tar and mu as in the power law. Weights beyond the bounds are treated as the bounds.
     """
 
     eta_pre: NonNegative = 1e-4
@@ -30,9 +30,9 @@ class PreAndPost(Node):
     updates_silent_inputs = True
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a presynaptic spike."""
+        """Compute dw at a presynaptic spike; see `jsnn.core.protocols.Rule.on_pre`."""
         return -self.eta_pre * post * jnp.maximum(w - self.w_min, 0.0) ** self.mu
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike."""
+        """Compute dw at a postsynaptic spike; see `jsnn.core.protocols.Rule.on_post`."""
         return self.eta_post * (pre - self.x_tar) * jnp.maximum(self.w_max - w, 0.0) ** self.mu

@@ -9,14 +9,13 @@ from jsnn.core.trace import Trace
 
 @node
 class STDP(Node):
-    """Pair STDP with nearest-spike traces (Morrison, Diesmann & Gerstner 2008, §4.1; BindsNET's PostPre):
+    """Pair-based STDP with nearest-spike traces (Morrison, Diesmann & Gerstner 2008, §4.1; BindsNET's PostPre).
 
         at a presynaptic spike    dw = -eta_pre * post
         at a postsynaptic spike   dw = +eta_post * pre
 
-    A postsynaptic spike k steps after a presynaptic one adds eta_post * exp(-k dt / tau_pre); a presynaptic spike
-    k steps after a postsynaptic one takes eta_pre * exp(-k dt / tau_post). Spikes of both in the same step count
-    in both.
+    A postsynaptic spike k steps after a presynaptic one adds eta_post * exp(-k dt / tau_pre); a presynaptic spike k
+    steps after a postsynaptic one takes eta_pre * exp(-k dt / tau_post). Spikes of both in the same step count in both.
     """
 
     eta_pre: NonNegative = 1e-4  # depression
@@ -29,9 +28,9 @@ class STDP(Node):
     updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a presynaptic spike."""
+        """Compute dw at a presynaptic spike; see `jsnn.core.protocols.Rule.on_pre`."""
         return -self.eta_pre * post
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike."""
+        """Compute dw at a postsynaptic spike; see `jsnn.core.protocols.Rule.on_post`."""
         return self.eta_post * pre

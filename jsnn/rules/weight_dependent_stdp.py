@@ -9,13 +9,12 @@ from jsnn.core.trace import Trace
 
 @node
 class WeightDependentSTDP(Node):
-    """Pair STDP whose steps shrink towards the bounds (Gütig et al. 2003 with mu = 1; BindsNET's
-    WeightDependentPostPre):
+    """Pair-based STDP whose steps shrink towards the bounds (Gütig et al. 2003, mu = 1).
 
         at a presynaptic spike    dw = -eta_pre * post * (w - w_min)
         at a postsynaptic spike   dw = +eta_post * pre * (w_max - w)
 
-    Both use the weight before the step. The bounds must be finite.
+    It is BindsNET's WeightDependentPostPre. Both functions use the weight before the step. The bounds must be finite.
     """
 
     eta_pre: NonNegative = 1e-4  # depression
@@ -28,9 +27,9 @@ class WeightDependentSTDP(Node):
     updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a presynaptic spike."""
+        """Compute dw at a presynaptic spike; see `jsnn.core.protocols.Rule.on_pre`."""
         return -self.eta_pre * post * (w - self.w_min)
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """dw at a postsynaptic spike."""
+        """Compute dw at a postsynaptic spike; see `jsnn.core.protocols.Rule.on_post`."""
         return self.eta_post * pre * (self.w_max - w)

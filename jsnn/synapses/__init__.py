@@ -1,4 +1,4 @@
-"""Synapses: one model a file; the registry below is what configs, contract tests and documentation read."""
+"""Synapses: one model a file; configs, contract tests and documentation read the registry below."""
 
 from jsnn.core.protocols import Synapse
 from jsnn.synapses.conductance import Conductance

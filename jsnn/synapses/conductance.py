@@ -1,4 +1,4 @@
-"""Conductances with reversal potentials."""
+"""Conductance-based synapses with reversal potentials."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -9,7 +9,7 @@ from jsnn.core.ranges import Finite, Positive
 
 @node
 class Conductances:
-    """In units of the leak conductance, each `float32[..., n_neurons]`."""
+    """State of conductance-based synapses, in units of the leak conductance, each float32[..., n_neurons]."""
 
     excitatory: Array
     inhibitory: Array
@@ -17,13 +17,13 @@ class Conductances:
 
 @node
 class Conductance(Node):
-    """Every spike opens a conductance, which closes exponentially (Diehl & Cook 2015, §2.1, eq. 1 and 2):
+    """Conductance-based synapse: every spike opens a conductance, which closes exponentially.
 
         tau_e dg_e/dt = -g_e,   tau_i dg_i/dt = -g_i,   g <- g + w at a spike
         I = g_e (e_excitatory - v) + g_i (e_inhibitory - v)
 
-    Weights are numbers: conductances in units of the leak's, so that I is in mV and belongs on the right of
-    tau_m dv/dt = v_rest - v + I (`jsnn.neurons.EulerLIF`).
+    (Diehl & Cook 2015, §2.1, eq. 1 and 2.) Weights are numbers: conductances in units of the leak's, so that I is in mV
+    and belongs on the right of tau_m dv/dt = v_rest - v + I (`jsnn.neurons.EulerLIF`).
 
     Integrated by the forward Euler method, as in the published simulation: in a step of dt the current is that of the
     conductances at its beginning, and they lose the share dt / tau. At dt = 0.5 ms and tau_e = 1 ms that is a half,
@@ -37,21 +37,24 @@ class Conductance(Node):
     e_inhibitory: Finite = -100.0  # mV, reversal potential
 
     def init(self, shape: tuple[int, ...]) -> Conductances:
-        """All closed."""
+        """Create closed conductances; see `jsnn.core.protocols.Synapse.init`."""
         return Conductances(excitatory=jnp.zeros(shape), inhibitory=jnp.zeros(shape))
 
     def step(
         self, state: Conductances, excitation: Array, inhibition: Array | float, v: Array, dt: Array | float
     ) -> tuple[Conductances, Array]:
-        """The current (mV) of the conductances with what arrives, and what is left of them after the step."""
+        """Advance by one time step; see `jsnn.core.protocols.Synapse.step`. The current is in mV."""
         g_e, g_i = state.excitatory + excitation, state.inhibitory - inhibition
         current = g_e * (self.e_excitatory - v) + g_i * (self.e_inhibitory - v)
-        left = Conductances(
+        after = Conductances(
             excitatory=g_e * (1.0 - dt / self.tau_excitatory), inhibitory=g_i * (1.0 - dt / self.tau_inhibitory)
         )
-        return left, current
+        return after, current
 
     def current_bound(self, state: Conductances, v: Array, dt: Array | float) -> Array:
-        """That of the excitatory conductance until it has closed, at the lowest potential there can be."""
+        """Bound the current of the excitatory conductance until it has closed, at the lowest possible potential.
+
+        See `jsnn.core.protocols.Synapse.current_bound`.
+        """
         lowest = jnp.minimum(v, self.e_inhibitory)
         return state.excitatory * (self.tau_excitatory / dt) * jnp.maximum(self.e_excitatory - lowest, 0.0)

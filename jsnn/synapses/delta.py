@@ -1,4 +1,4 @@
-"""Current pulses."""
+"""Current-based synapses without dynamics."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -8,21 +8,21 @@ from jsnn.core.pytree import Node, node
 
 @node
 class Delta(Node):
-    """Every spike moves the membrane by its weight, at once and whatever the potential: the current-based networks."""
+    """Delta synapse of current-based networks: a spike moves the membrane by its weight, at once."""
 
     def init(self, shape: tuple[int, ...]) -> tuple[()]:
-        """No state."""
+        """Return (): the synapse has no state."""
         del shape
         return ()
 
     def step(
         self, state: tuple[()], excitation: Array, inhibition: Array | float, v: Array, dt: Array | float
     ) -> tuple[tuple[()], Array]:
-        """The sum of what arrives."""
+        """Return the sum of what arrives, mV; see `jsnn.core.protocols.Synapse.step`."""
         del v, dt
         return state, excitation + inhibition
 
     def current_bound(self, state: tuple[()], v: Array, dt: Array | float) -> Array:
-        """Nothing is left."""
+        """Return zeros: nothing remains after a step; see `jsnn.core.protocols.Synapse.current_bound`."""
         del dt
         return jnp.zeros_like(v)

@@ -1,2 +1,1 @@
-"""Learning by local plasticity: what a trial learns and answers, by which engine, and in which order.
-"""
+"""Learning by local plasticity: what a trial learns and answers, by which engine, and in which order."""
