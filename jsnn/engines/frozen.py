@@ -32,5 +32,7 @@ class Frozen:
 
 def frozen(network: CompetitiveNetwork, w_min: Array | float = 0.0) -> CompetitiveNetwork:
     """The network that responds as this one does, but learns nothing; no weight is below `w_min`."""
-    neuron = dataclasses.replace(network.neuron, adaptation=None)  # pyright: ignore[reportArgumentType]
+    neuron = network.neuron
+    if neuron.adaptation is not None:
+        neuron = dataclasses.replace(neuron, adaptation=None)  # pyright: ignore[reportArgumentType]
     return dataclasses.replace(network, neuron=neuron, rule=Frozen(w_min=w_min), norm=None)

@@ -4,6 +4,7 @@ interruptions.
     DIR/config.json      the study as it was started, and of which data: what --resume is compared with
     DIR/results.jsonl    one line a finished trial, in the order of the study
     DIR/state/<lane>/    checkpoints of each lane; the last one holds the trained networks
+    DIR/components/      the files of the user's own components that the config names (`jsnn.runs.components`)
 
 config.json and the lines of results.jsonl have checksums (`jsnn.core.sealed`); results and states say of which config
 and data they are (`jsnn.runs.records.hashes`), and who reads them compares.
@@ -36,10 +37,11 @@ from jsnn.grid.groups import Lane, LaneState, Schedule, Way
 from jsnn.grid.observer import Observer
 from jsnn.grid.processes import check_same, from_first
 from jsnn.learners.learner import Learner, Task
-from jsnn.runs import checkpoint, config, results
+from jsnn.runs import checkpoint, components, config, results
 from jsnn.runs.config import Config, Entry
 from jsnn.runs.records import CompileClock, ann_record, environment, hashes, identity, is_of, record
 
+COMPONENTS = "components"  # where a run keeps the files that its config names
 CLOCK_FIELDS = ("presentations_per_second", "compile_seconds", "run_seconds")
 
 
@@ -166,6 +168,7 @@ def facts(cfg: Config, data: Dataset, schedule: Schedule, out: Path, resume: boo
         package.update(path.read_bytes())
     return {
         **tables,
+        "the files of components": json.dumps(components.digests(cfg.sources)),
         "the order of the sweep": ", ".join(key for key in tables if key.startswith("sweep.")),
         "the hash of the images and labels": fingerprint(data, schedule)["sha256"],
         "--out": str(out.resolve()),
@@ -185,8 +188,12 @@ def fingerprint(data: Dataset, schedule: Schedule) -> dict[str, Any]:
 
 
 def write_config(out: Path, cfg: Config, data: Mapping[str, Any]) -> None:
-    """Write the study as it is started, the fingerprint of its data, and JAX's settings."""
+    """Write the study as it is started, its data's fingerprint, JAX's settings, and the files of its components."""
     begun = {"jsnn": jsnn.__version__, "tables": cfg.tables, "data": data, "numerics": numerics.settings()}
+    for name, content in cfg.sources.items():
+        results.write_whole(out / COMPONENTS / name, content)
+    if cfg.sources:
+        begun["components"] = components.digests(cfg.sources)
     results.write_whole(out / "config.json", (sealed.dumps(begun, indent=1) + "\n").encode())
 
 
@@ -226,6 +233,8 @@ def open_run(out: Path, cfg: Config, data: Mapping[str, Any], resume: bool) -> b
     different = differences(begun["tables"], cfg.tables)
     if not different and begun["data"] != data:
         different = [f"the images and labels of {data['name']} are not those they were"]
+    if not different and begun.get("components", {}) != (now := components.digests(cfg.sources)):
+        different = [f"{name} is not the file that it was" for name in sorted(now)]
     different = different or numerics.differences(begun.get("numerics", {}), numerics.settings())
     if different:
         more = f", and {len(different) - 3} more" if len(different) > 3 else ""
@@ -498,9 +507,17 @@ def _run_lane(job: Job, number: int, lane: Lane, entries: Sequence[Entry]) -> li
     return lines
 
 
+def study_of(begun: Mapping[str, Any], out: Path) -> Config:
+    """The study of a run's config.json, with the components whose files the run has kept. Raises InputError."""
+    cfg = config.parse(begun["tables"], out / COMPONENTS)
+    if components.digests(cfg.sources) != begun.get("components", {}):
+        raise InputError(f"{out / COMPONENTS}: its files are not those that the run was started with; put them back")
+    return cfg
+
+
 def config_of(out: Path) -> Config:
     """The study of a run. Raises InputError where there is none."""
-    return config.parse(read_config(out)["tables"])
+    return study_of(read_config(out), out)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -528,7 +545,7 @@ def load_trained(out: Path, warn: Callable[[str], None], lines: Sequence[Mapping
     all lanes, or of those of some lines of its results. Raises InputError where there are none.
     """
     begun = read_config(out)
-    cfg, data = config.parse(begun["tables"]), begun["data"]
+    cfg, data = study_of(begun, out), begun["data"]
     lanes = groups.plan([entry.trial for entry in cfg.entries])
     n_train, states = data["n_train"], []
     for number, lane in enumerate(lanes):

@@ -18,6 +18,7 @@ from annotated_types import Gt, Len, Lt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from jsnn.core.errors import InputError
+from jsnn.core.protocols import Encoder, Inhibition, Neuron, Rule, Synapse
 from jsnn.core.ranges import Count, NonNegative, Positive, Probability, Seed, Steps
 from jsnn.data.augmentation import Augmentation
 from jsnn.encoders import ENCODERS, GIVEN
@@ -32,7 +33,8 @@ from jsnn.networks.competitive import CompetitiveNetwork
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
-from jsnn.surrogates import SURROGATES
+from jsnn.runs import components
+from jsnn.surrogates import SURROGATES, Surrogate
 from jsnn.synapses import SYNAPSES
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
@@ -42,6 +44,15 @@ REGISTRIES: dict[str, Mapping[str, Any]] = {
     "synapse": SYNAPSES,
     "inhibition": INHIBITIONS,
     "surrogate": SURROGATES,
+}
+# What a component of the user's own has to be, one of them: see `jsnn.core.protocols`.
+PROTOCOLS: dict[str, tuple[type, ...]] = {
+    "encoder": (Encoder,),
+    "neuron": (Neuron,),
+    "rule": (Rule, Learner),
+    "synapse": (Synapse,),
+    "inhibition": (Inhibition,),
+    "surrogate": (Surrogate,),
 }
 # Fields that a table turns on and "none" turns off.
 OPTIONAL = {
@@ -123,6 +134,8 @@ class Config:
     search: Search | None
     published: dict[tuple[str, str, str], float]  # what others reported for the cells, drawn beside the results
     tables: dict[str, Any]  # as they were given, overrides included: what a run is compared with on --resume
+    base: Path = Path()  # the directory that files of components are relative to
+    sources: dict[str, bytes] = dataclasses.field(default_factory=dict)  # those files, by name (`jsnn.runs.components`)
 
 
 NAME = re.compile(r"\w[\w.+-]{0,59}")  # of a study (a directory) and of its components
@@ -219,11 +232,22 @@ def choose(registry: str, table: Any, default: Any, where: str) -> Any:
     table = dict(table_of(table, where))
     entries = REGISTRIES[registry]
     kind = table.pop("kind", None)
-    if kind is not None:
+    if isinstance(kind, components.Component):
+        default = own(kind, registry, f"{where}.kind")
+    elif kind is not None:
         if check(kind, str, f"{where}.kind") not in entries:
             raise unknown(registry, kind, entries, f"{where}.kind")
         default = entries[kind]
     return overlay(default, table, where)
+
+
+def own(component: components.Component, registry: str, where: str) -> Any:
+    """A component of the user's own. Raises InputError where it has not the methods of this registry's protocol."""
+    lacks = [components.missing(component.value, protocol) for protocol in PROTOCOLS[registry]]
+    if all(lacks):
+        wanted = " or ".join(protocol.__name__ for protocol in PROTOCOLS[registry])
+        raise InputError(f'{where} = "{component.name}": it should be a {wanted}; it has no {", no ".join(lacks[0])}')
+    return component.value
 
 
 def component(tables: Mapping[str, Any], registry: str, name: str) -> tuple[Any, Any]:
@@ -488,9 +512,18 @@ def lost(cfg: Config, assignments: Iterable[str]) -> None:
                 raise InputError(f"--set {assignment}: {what}")
 
 
-def parse(tables: dict[str, Any]) -> Config:
-    """Check a study's tables and build its trials. Raises InputError."""
+def parse(tables: dict[str, Any], base: Path = Path()) -> Config:
+    """Check a study's tables and build its trials.
+
+    Args:
+        tables: The tables, as of a TOML file.
+        base: The directory that files of components (`jsnn.runs.components`) are relative to.
+
+    Raises:
+        InputError: Something in them is wrong.
+    """
     plain(tables)
+    given, (tables, sources) = tables, components.resolve(tables, base)
     for key in tables:
         if key not in TABLES:
             raise unknown("table", key, TABLES, "config")
@@ -514,7 +547,16 @@ def parse(tables: dict[str, Any]) -> Config:
     check_read(entries, data, run)
     published = published_of(tables, entries)
     return Config(
-        study=study, data=data, run=run, entries=entries, ann=ann, search=search, published=published, tables=tables
+        study=study,
+        data=data,
+        run=run,
+        entries=entries,
+        ann=ann,
+        search=search,
+        published=published,
+        tables=given,
+        base=base,
+        sources=sources,
     )
 
 
@@ -558,7 +600,7 @@ def load(path: Path, assignments: Sequence[str] = ()) -> Config:
     for assignment in assignments:
         set_path(tables, assignment)
     try:
-        cfg = parse(tables)
+        cfg = parse(tables, path.parent)
         lost(cfg, assignments)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

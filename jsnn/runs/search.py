@@ -70,7 +70,7 @@ def of_cell(cfg: Config, encoder: str, neuron: str, rule: str) -> Config:
     tables = {key: value for key, value in cfg.tables.items() if key != "published"}
     parts = {axis: {k: v for k, v in tables.get(axis, {}).items() if k == names[axis]} for axis in AXES}
     matrix = {"matrix": {axis: [names[axis]] for axis in AXES}}
-    return config.parse(tables | parts | matrix | {"search": tables["search"] | {"ranges": ranges}})
+    return config.parse(tables | parts | matrix | {"search": tables["search"] | {"ranges": ranges}}, cfg.base)
 
 
 def point_of(entry: Entry, numbers: dict[str, Any]) -> Point:
@@ -94,7 +94,7 @@ def rung_of(cfg: Config, study: str, n_train: int, points: Iterable[Point]) -> C
     data = cfg.tables.get("data", {})
     data = data | {"n_train": n_train, "n_assign": min(n_train, data.get("n_assign", n_train))}
     tables = {key: value for key, value in cfg.tables.items() if key not in ("search", "ann", "published")}
-    return config.parse(tables | {"study": study, "data": data, "cell": list(points)})
+    return config.parse(tables | {"study": study, "data": data, "cell": list(points)}, cfg.base)
 
 
 def best(records: Records) -> list[dict[str, Any]]:
