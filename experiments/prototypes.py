@@ -44,7 +44,7 @@ def main() -> None:
         for seed in SEEDS:
             found = kmeans.fit(numerics.key(seed), train, n)
             counts = responses(found.prototypes, train), responses(found.prototypes, test)
-            answers = np.asarray(readouts.predict("all_activity", counts[0], labels, counts[1]))
+            answers = np.asarray(readouts.predict("all_activity", counts[0], labels, counts[1], dataset.n_classes))
             lines.append(
                 {"study": "prototypes", "dataset": dataset.name, "split": dataset.split, "encoder": "none"}
                 | {"neuron": "prototype", "rule": "k_means", "seed": seed, "n_neurons": n}

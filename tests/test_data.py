@@ -280,12 +280,25 @@ def test_axes_of_1_are_no_other_shape():
     assert of_arrays(train_images=images[:, None], test_images=images[..., None]).train_images.shape == (4, 12)
 
 
-def test_a_study_of_more_classes_than_are_told_apart_is_refused():
+def test_a_study_has_the_classes_of_its_data():
     cfg = config.parse({"study": "x", "network": {"n_input": 3}, "data": {"n_assign": 1}})
     assert runs.schedule_of(cfg, of_arrays()).n_train == 4
     more = of_arrays(train_labels=np.arange(8, 12))
-    with pytest.raises(InputError, match="own has 12 classes, labels up to 11: .* at most 10"):
-        runs.schedule_of(cfg, more)
+    assert more.n_classes == 12 and runs.schedule_of(cfg, more).n_train == 4
+
+
+def test_arrays_become_a_data_set_with_two_splits():
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (5, 8, 8), np.uint8), np.array([0, 1, 2, 1, 0])
+    made = data.from_arrays(images, labels, images[:2] / 255.0, labels[:2], name="squares")
+    assert (made.name, made.n_classes) == ("squares", 3)
+    np.testing.assert_array_equal(made.train.images, images.reshape(5, 64))
+    np.testing.assert_array_equal(made.train.labels, labels)
+    np.testing.assert_array_equal(made.test.images, made.train.images[:2])
+    assert len(made.train) == 5 and len(made.test) == 2
+    assert data.from_arrays(images, labels, images, labels, n_classes=7).n_classes == 7
+    with pytest.raises(InputError, match="arrays: 5 train_images but 4 train_labels"):
+        data.from_arrays(images, labels[:4], images, labels)
 
 
 def test_images_that_nobody_sees_are_said_so():

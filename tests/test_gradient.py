@@ -385,7 +385,6 @@ def test_the_trained_networks_can_be_reloaded(whole, dataset):
 
 BAD = [
     ({"network__architecture": '"20C3-x"'}, r"'x' in '20C3-x': it should be a layer like 32C3"),
-    ({"network__architecture": '"20-5"'}, r"ends with 5: it should be 10 classes"),
     ({"network__architecture": '"8C3-AP2"'}, r"its last layer should be dense"),
     ({"network__learn": '["tau"]'}, r"network.learn names 'tau': it should be a positive number"),
     ({"network__chunk": "2"}, r"network.chunk = 2: it should divide run.n_steps = 3"),
@@ -538,6 +537,16 @@ def test_images_are_shown_in_their_own_shape(dataset, shape, why):
     with pytest.raises(InputError, match=why):
         runs.schedule_of(config.parse(changed(network__input_shape=shape)), dataset)
     runs.schedule_of(config.parse(changed(network__input_shape="[784]")), dataset)
+
+
+def test_the_last_layer_has_the_classes_of_the_data(dataset):
+    cfg = config.parse(changed(network__architecture='"20-5"'))
+    with pytest.raises(InputError, match="network.architecture = '20-5': it should end with 10, the classes of mnist"):
+        runs.schedule_of(cfg, dataset)
+    few = dataclasses.replace(
+        dataset, n_classes=5, train_labels=dataset.train_labels % 5, test_labels=dataset.test_labels % 5
+    )
+    runs.schedule_of(cfg, few)
 
 
 def test_recordings_and_unknown_images_have_their_channels_last(dataset):

@@ -214,7 +214,7 @@ def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
         return {way: 300.0 if way == fast else 100.0 for way in ways}
 
     monkeypatch.setattr(autotune, "rates", rates)
-    kept, excerpt, state = tmp_path / "deep" / "ways.json", data.load("mnist_excerpt"), plans.start(online)
+    kept, excerpt, state = tmp_path / "deep" / "ways.json", data.load("mnist_excerpt"), plans.start(online, 10)
     long = Schedule(n_train=5000, n_assign=1, n_test=1)
 
     def choose(schedule=long, ways=(slow, fast)):
@@ -256,5 +256,5 @@ def test_the_fastest_way_is_chosen_and_kept(online, monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_a_real_measurement(online):
     ways = [Way("event"), Way("dense")]
-    found = autotune.rates(online, data.load("mnist_excerpt"), plans.start(online), 0, ways)
+    found = autotune.rates(online, data.load("mnist_excerpt"), plans.start(online, 10), 0, ways)
     assert set(found) == set(ways) and min(found.values()) > 0

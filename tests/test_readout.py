@@ -8,10 +8,23 @@ import numpy as np
 import pytest
 
 from jsnn import readouts
-from jsnn.readouts import N_CLASSES, READOUTS
+from jsnn.readouts import READOUTS
 
-predict = jax.jit(readouts.predict, static_argnums=0)
-fit_linear = jax.jit(readouts.fit_linear, static_argnames="n_steps")
+N_CLASSES = 10
+
+
+def predict(name, counts, labels, test_counts, n_classes=N_CLASSES):
+    return jax.jit(readouts.predict, static_argnums=(0, 4))(name, counts, labels, test_counts, n_classes)
+
+
+def assign(counts, labels, valid=None, n_classes=N_CLASSES):
+    return readouts.assign(counts, labels, n_classes, valid)
+
+
+def fit_linear(counts, labels, **numbers):
+    return jax.jit(readouts.fit_linear, static_argnums=2, static_argnames="n_steps")(
+        counts, labels, N_CLASSES, **numbers
+    )
 
 
 def responses(seed, n=160, n_neurons=7, silent=(2,), classes=N_CLASSES):
@@ -59,7 +72,7 @@ def assert_answers(answers, table):
 @pytest.mark.parametrize("seed", range(3))
 def test_assignment_is_the_class_of_the_highest_mean_response(seed):
     counts, labels = responses(seed, classes=6)  # classes 6 to 9 are not there
-    assignment = readouts.assign(counts, labels)
+    assignment = assign(counts, labels)
     expected = mean_responses(counts, labels)
     np.testing.assert_allclose(assignment.response, expected, rtol=1e-6)
     np.testing.assert_array_equal(assignment.label, np.where(expected.sum(axis=0) > 0, expected.argmax(axis=0), -1))
@@ -70,22 +83,22 @@ def test_assignment_is_the_class_of_the_highest_mean_response(seed):
 def test_a_label_is_a_mean_not_a_sum():
     """Three weak answers to a frequent class are less than a strong one to a rare class."""
     counts = np.array([[2.0], [2.0], [2.0], [5.0]])
-    assert readouts.assign(counts, np.array([1, 1, 1, 4])).label.tolist() == [4]
+    assert assign(counts, np.array([1, 1, 1, 4])).label.tolist() == [4]
 
 
 def test_only_valid_presentations_label():
     counts, labels = responses(0)
     valid = np.arange(len(labels)) % 3 > 0
-    part = readouts.assign(counts, np.where(valid, labels, -1), valid)
-    whole = readouts.assign(counts[valid], labels[valid])
+    part = assign(counts, np.where(valid, labels, -1), valid)
+    whole = assign(counts[valid], labels[valid])
     np.testing.assert_allclose(part.response, whole.response, rtol=1e-6)
     np.testing.assert_array_equal(part.label, whole.label)
-    assert not np.array_equal(part.response, readouts.assign(counts, labels).response)
+    assert not np.array_equal(part.response, assign(counts, labels).response)
 
 
 def test_a_neuron_that_fires_only_where_it_does_not_count_is_silent():
     counts, labels = np.array([[1.0, 1.0], [0.0, 3.0]]), np.array([5, 7])
-    assert readouts.assign(counts, labels, np.array([False, True])).label.tolist() == [-1, 7]
+    assert assign(counts, labels, np.array([False, True])).label.tolist() == [-1, 7]
 
 
 # --- votes
@@ -96,7 +109,7 @@ def test_all_activity(seed):
     counts, labels = responses(seed)
     test_counts, _ = responses(seed + 100)
     test_counts[::5] = 0
-    assignment = readouts.assign(counts, labels)
+    assignment = assign(counts, labels)
     table = scores(test_counts, np.asarray(assignment.label), np.ones(7))
     assert_answers(readouts.all_activity(assignment, test_counts), table)
     assert (table.max(axis=1) > 0).sum() > 100
@@ -107,7 +120,7 @@ def test_proportion_weighting(seed):
     counts, labels = responses(seed)
     test_counts, _ = responses(seed + 100)
     test_counts[::5] = 0
-    assignment = readouts.assign(counts, labels)
+    assignment = assign(counts, labels)
     means, label = mean_responses(counts, labels), np.asarray(assignment.label)
     share = [means[label[j], j] / means[:, j].sum() if label[j] >= 0 else 0.0 for j in range(7)]
     table = scores(test_counts, label, share)
@@ -134,7 +147,7 @@ def test_naive_bayes_is_the_class_of_the_largest_likelihood(seed):
     test_counts, _ = responses(seed + 100)
     rate = mean_responses(counts, labels) + readouts.SMOOTHING
     likelihood = poisson.logpmf(test_counts[:, None, :], rate[None]).sum(axis=-1)
-    answers = np.asarray(readouts.naive_bayes(readouts.assign(counts, labels), test_counts))
+    answers = np.asarray(readouts.naive_bayes(assign(counts, labels), test_counts))
     some = test_counts.sum(axis=1) > 0
     np.testing.assert_array_equal(answers[~some], -1)
     np.testing.assert_allclose(likelihood[some, answers[some]], likelihood[some].max(axis=1), rtol=1e-4)
@@ -144,7 +157,7 @@ def test_naive_bayes_is_the_class_of_the_largest_likelihood(seed):
 def test_silence_is_no_answer(vote):
     """Neither is the activity of neurons without a label."""
     counts, labels = np.array([[3.0, 0.0], [0.0, 0.0]]), np.array([8, 1])
-    assignment = readouts.assign(counts, labels)
+    assignment = assign(counts, labels)
     assert assignment.label.tolist() == [8, -1]
     assert vote(assignment, np.array([[0.0, 0.0], [0.0, 9.0], [1.0, 0.0], [1.0, 9.0]])).tolist() == [-1, -1, 8, 8]
 
@@ -212,7 +225,9 @@ def test_linear_of_neurons_that_never_fire_is_finite():
 @pytest.mark.parametrize("name", READOUTS)
 def test_predictions_come_from_training_responses_and_one_presentation_alone(name):
     """No test label is given to a read-out, and a test presentation is answered whatever other ones there are."""
-    assert list(inspect.signature(readouts.predict).parameters) == ["name", "counts", "labels", "test_counts"]
+    assert list(inspect.signature(readouts.predict).parameters) == [
+        *("name", "counts", "labels", "test_counts", "n_classes")
+    ]
     counts, labels = responses(3)
     test_counts, _ = responses(4)
     answers = np.asarray(predict(name, counts, labels, test_counts))
@@ -226,14 +241,14 @@ def test_predictions_come_from_training_responses_and_one_presentation_alone(nam
 
 def test_unknown_readout():
     with pytest.raises(KeyError, match="svm"):
-        readouts.predict("svm", np.ones((1, 1)), np.ones(1, int), np.ones((1, 1)))
+        readouts.predict("svm", np.ones((1, 1)), np.ones(1, int), np.ones((1, 1)), N_CLASSES)
 
 
 def test_confusion():
     """Rows are true classes, the last column is no answer: every presentation is counted once."""
     rng = np.random.default_rng(0)
     labels, predictions = rng.integers(0, 10, 200), rng.integers(-1, 10, 200)
-    matrix = np.asarray(readouts.confusion(labels, predictions))
+    matrix = np.asarray(readouts.confusion(labels, predictions, N_CLASSES))
     assert matrix.shape == (10, 11)
     for i in range(10):
         assert matrix[i].sum() == np.sum(labels == i)
@@ -252,3 +267,22 @@ def test_classes_that_were_never_shown_are_not_answered(name):
     few = np.zeros((8, 30))
     few[np.arange(8), np.arange(8)] = 1.0
     assert set(np.asarray(predict(name, counts, labels, few)).tolist()) <= {0, 1}
+
+
+@pytest.mark.parametrize("n_classes", (2, 3, 12))
+@pytest.mark.parametrize("name", readouts.READOUTS)
+def test_any_number_of_classes(name, n_classes):
+    counts, labels = responses(0, n=400, n_neurons=40, classes=n_classes)
+    test_counts, test_labels = responses(0, n=400, n_neurons=40, classes=n_classes)
+    answers = np.asarray(predict(name, counts, labels, test_counts, n_classes))
+    assert set(answers.tolist()) <= set(range(-1, n_classes))
+    assert np.mean(answers == test_labels) > 0.5 + 0.3 / n_classes
+    assert readouts.confusion(test_labels, answers, n_classes).shape == (n_classes, n_classes + 1)
+    assert assign(counts, labels, n_classes=n_classes).response.shape == (n_classes, 40)
+
+
+def test_ten_classes_are_told_apart_as_they_were_among_more():
+    counts, labels = responses(5)
+    for name in readouts.READOUTS:
+        answers = predict(name, counts, labels, counts)
+        np.testing.assert_array_equal(answers, predict(name, counts, labels, counts, 12))

@@ -75,7 +75,7 @@ def lane_of(*trials):
 
 
 def train(lane, state=None, on_progress=lambda n: None, on_window=lambda state: None) -> LaneState:
-    return training.train(lane, toy(), SCHEDULE, state or plans.start(lane), on_progress, on_window)
+    return training.train(lane, toy(), SCHEDULE, state or plans.start(lane, 3), on_progress, on_window)
 
 
 def answer(lane, state, on_progress=lambda n: None):
@@ -216,14 +216,14 @@ def votes(counts, labels):
     """What each presentation answers by `labels` of the neurons: loops over NumPy arrays; -1 for none."""
     answers = []
     for row in counts:
-        score = [row[labels == c].mean() if np.any(labels == c) else 0.0 for c in range(10)]
+        score = [row[labels == c].mean() if np.any(labels == c) else 0.0 for c in range(3)]
         answers.append(int(np.argmax(score)) if max(score) > 0 else -1)
     return np.array(answers)
 
 
 def means_of(counts, truth):
     """The mean count of each neuron over the images of each class: [n_classes, n_neurons]."""
-    return np.array([counts[truth == c].mean(axis=0) if np.any(truth == c) else 0 * counts[0] for c in range(10)])
+    return np.array([counts[truth == c].mean(axis=0) if np.any(truth == c) else 0 * counts[0] for c in range(3)])
 
 
 def labels_of(means):
@@ -236,7 +236,7 @@ def test_training_by_definition(batch_size):
     """Blocks, windows, a last batch that is not full, a new order in every epoch: all as in the loop above."""
     trial = make(seed=3, batch_size=batch_size)
     lane = lane_of(trial)
-    start = plans.start(lane)
+    start = plans.start(lane, 3)
     state = train(lane, start)
     orders = [training.training_order(layouts(1, 1)[0], lane.inputs, epoch, 22)[0] for epoch in range(2)]
     assert np.array_equal(np.sort(orders, axis=1), [np.arange(22)] * 2)
@@ -287,7 +287,7 @@ def test_answers_by_definition():
     assert answers.input_spikes == pytest.approx(n_spikes / 13)
     assert answers.output_spikes == pytest.approx(responses.sum() / 13)
     for name, used in (("all_activity", labels), ("accumulated", labels_of(state.responses[0][0]))):
-        predictions, confusion = votes(responses, used), np.zeros((10, 11), int)
+        predictions, confusion = votes(responses, used), np.zeros((3, 4), int)
         np.add.at(confusion, (truth, predictions), 1)  # -1 is the last column
         np.testing.assert_array_equal(answers.confusion[name], confusion)
         assert answers.accuracy[name] == pytest.approx(np.mean(predictions == truth))
@@ -355,14 +355,14 @@ def test_a_silent_network_has_no_answer():
     """By any read-out: the linear one, too, does not answer with its bias."""
     silent_one = make(0, 0.05, neuron=LIF(v_threshold=1e6))
     lane = lane_of(silent_one)
-    answers = answer(lane, plans.start(lane))[0][0]
+    answers = answer(lane, plans.start(lane, 3))[0][0]
     assert answers.silent == 1.0 and answers.output_spikes == 0.0 < answers.input_spikes
     for name, matrix in answers.confusion.items():
         assert answers.accuracy[name] == 0.0 and np.sum(np.array(matrix)[:, -1]) == 13, name
     warned = []
     observer = SimpleNamespace(progress=silent, warn=warned.append)
     task = Task(toy(), SCHEDULE, observer, engine="auto", grid="auto", readout="linear", conditions=["a silent one"])
-    lane.learner.answers(lane, task, plans.start(lane))
+    lane.learner.answers(lane, task, plans.start(lane, 3))
     assert len(warned) == 1 and "trial 0 is silent: no neuron fires at 100 % of the test images" in warned[0]
 
 
@@ -436,7 +436,7 @@ def test_a_study_that_differs_in_numbers_compiles_nothing():
     assert events == []
     assert not np.array_equal(state.learned[0].weights, alone(0, 0.05)[0].learned[0].weights)
     with compilations() as events:
-        plans.start(lane_of(make(n_neurons=6)))
+        plans.start(lane_of(make(n_neurons=6)), 3)
     assert events != []
 
 
@@ -468,7 +468,7 @@ def test_only_training_images_that_are_used_are_seen():
         test_labels=2 - data.test_labels,
     )
     lane, (state, answers) = lane_of(make()), alone(0, 0.05)
-    again = training.train(lane, other, SCHEDULE, plans.start(lane), lambda n: None, lambda state: None)
+    again = training.train(lane, other, SCHEDULE, plans.start(lane, 3), lambda n: None, lambda state: None)
     assert_same(again.learned, state.learned)
     new = evaluation.answer(lane, other, SCHEDULE, again.learned, lambda n: None)[0][0]
     np.testing.assert_array_equal(new.labels, answers.labels)

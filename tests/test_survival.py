@@ -303,7 +303,7 @@ def test_the_study_would_show_a_difference(settings, reference):
     lanes = lanes_of(settings.cfg)
     assert len(lanes) == LANES and [len(lane.cells) for lane in lanes] == [2, 2]
     for lane, state in zip(lanes, reference.states, strict=True):
-        untrained = contents(plans.start(lane))
+        untrained = contents(plans.start(lane, 10))
         assert state.keys() == untrained.keys() >= {"learned", "labels", "curves", "window"}
         assert [name for name in state if state[name] == untrained[name]] == ["ways", "measured"]
         weights = zip(state["learned"][::2], untrained["learned"][::2], strict=True)  # a cell

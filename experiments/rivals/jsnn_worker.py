@@ -232,7 +232,7 @@ class Study:
         self.data = data.load("mnist_excerpt")
         alone = [[t] for t in trials[:: case["seeds"]]] if case["alone"] else [trials]
         self.lanes = [lane for some in alone for lane in groups.plan(some)]
-        self.states = [plans.start(lane) for lane in self.lanes]
+        self.states = [plans.start(lane, self.data.n_classes) for lane in self.lanes]
         if learned is not None:
             stacked = jax.tree.map(lambda leaf: leaf[None], learned)
             self.states = [dataclasses.replace(state, learned=(stacked,)) for state in self.states]

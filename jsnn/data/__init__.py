@@ -6,6 +6,10 @@ tensorflow-datasets (TFDS). `nmnist` are recordings of an event camera, `saccade
 
 import difflib
 from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from jsnn.core import files
 from jsnn.core.errors import InputError
@@ -16,7 +20,37 @@ RECORDINGS = ("nmnist", "saccades_mnist")
 DATASETS = ("mnist_excerpt", "mnist", "fashion_mnist", "kmnist")
 
 
-def load(name: str, data_dir: Path | None = None, n_train: int | None = None, n_test: int | None = None) -> Dataset:
+def from_arrays(
+    x_train: ArrayLike,
+    y_train: ArrayLike,
+    x_test: ArrayLike,
+    y_test: ArrayLike,
+    name: str = "arrays",
+    n_classes: int | None = None,
+) -> Dataset:
+    """A data set of your own.
+
+    Args:
+        x_train: Training images: uint8 from 0 to 255, or floats from 0 to 1, [n_train, ...]. An image may have any
+            shape; a network sees it row by row. Any other vector of numbers from 0 to 1 will do, too.
+        y_train: Their labels, integers from 0, [n_train].
+        x_test: Test images, likewise.
+        y_test: Their labels.
+        name: What figures and records call it.
+        n_classes: How many classes there are; by default one more than the largest label.
+
+    Returns:
+        The data set: `.train.images` uint8[n_train, n_pixels], `.train.labels`, `.test.images`, `.test.labels`.
+
+    Raises:
+        InputError: Arrays of another type, range or shape, or of different lengths.
+    """
+    return Dataset(name, *(cast(np.ndarray, x) for x in (x_train, y_train, x_test, y_test)), n_classes=n_classes or 0)
+
+
+def load(
+    name: str, data_dir: str | Path | None = None, n_train: int | None = None, n_test: int | None = None
+) -> Dataset:
     """The first `n_train` training and `n_test` test images (None: all) of the data set `name` of `DATASETS`.
 
     `data_dir` holds the four IDX files of the data set; without it, the data set is taken from TFDS's default
@@ -40,7 +74,7 @@ def load(name: str, data_dir: Path | None = None, n_train: int | None = None, n_
 
 
 def load_recordings(
-    name: str, data_dir: Path | None, n_steps: int, n_train: int | None = None, n_test: int | None = None
+    name: str, data_dir: str | Path | None, n_steps: int, n_train: int | None = None, n_test: int | None = None
 ) -> Dataset:
     """The first recordings of the data set `name` of `RECORDINGS`, in `n_steps` time bins: each "image" is its packed
     bits, uint8 [n, n_steps * 289] (`jsnn.data.events`).

@@ -13,6 +13,17 @@ MOST_CLASSES = 2**16  # a larger label is a mistake
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+    """The training images of a data set, or its test images, with their labels."""
+
+    images: np.ndarray  # uint8 [n, n_pixels]
+    labels: np.ndarray  # int32 [n]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels of one data set, in the order in which they were published.
 
@@ -60,6 +71,16 @@ class Dataset:
             raise InputError(f"{self.name}: all labels are 0: there should be at least 2 classes")
         for field, value in (made | {"n_classes": n_classes, "n_held_out": n_held_out}).items():
             object.__setattr__(self, field, value)
+
+    @property
+    def train(self) -> Split:
+        """Its training images and their labels."""
+        return Split(self.train_images, self.train_labels)
+
+    @property
+    def test(self) -> Split:
+        """Its test images and their labels; where images are held out, those."""
+        return Split(self.test_images, self.test_labels)
 
     @property
     def split(self) -> str:

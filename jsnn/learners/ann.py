@@ -51,8 +51,12 @@ class MLP(nn.Module):
         return nn.Dense(self.n_classes)(nn.relu(nn.Dense(self.n_hidden)(x)))
 
 
+def _model(ann: ANN, params: Any) -> MLP:
+    return MLP(ann.n_hidden, params["params"]["Dense_0"]["bias"].size)  # that of the classes is made first
+
+
 def _epoch(ann: ANN, params: Any, images: Array, labels: Array, key: Array) -> tuple[Any, Array]:
-    model = MLP(ann.n_hidden, 10)
+    model = _model(ann, params)
     optimiser = optax.sgd(ann.learning_rate)
     n_batches = images.shape[0] // ann.batch_size
     order = jax.random.permutation(key, images.shape[0])[: n_batches * ann.batch_size]
@@ -74,12 +78,12 @@ def _epoch(ann: ANN, params: Any, images: Array, labels: Array, key: Array) -> t
 
 
 def _loss(ann: ANN, params: Any, images: Array, labels: Array) -> Array:
-    logits = cast(Array, MLP(ann.n_hidden, 10).apply(params, images.astype(jnp.float32) / 255.0))
+    logits = cast(Array, _model(ann, params).apply(params, images.astype(jnp.float32) / 255.0))
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
 
 def _predict(ann: ANN, params: Any, images: Array) -> Array:
-    logits = cast(Array, MLP(ann.n_hidden, 10).apply(params, images.astype(jnp.float32) / 255.0))
+    logits = cast(Array, _model(ann, params).apply(params, images.astype(jnp.float32) / 255.0))
     return predicted_class(logits)
 
 
@@ -95,7 +99,7 @@ def train(
     key = numerics.key(ann.seed)
     n = ann.n_shown(n_train)
     images, labels = jnp.asarray(data.train_images[:n_train]), jnp.asarray(data.train_labels[:n_train])
-    params = MLP(ann.n_hidden, 10).init(jax.random.fold_in(key, 0), jnp.zeros((1, images.shape[1])))
+    params = MLP(ann.n_hidden, data.n_classes).init(jax.random.fold_in(key, 0), jnp.zeros((1, images.shape[1])))
     curve, best, kept, waited = [], np.inf, params, 0
     for epoch in range(ann.epochs):
         params, right = jax.jit(_epoch)(ann, params, images[:n], labels[:n], jax.random.fold_in(key, epoch + 1))

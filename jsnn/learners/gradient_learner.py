@@ -87,6 +87,9 @@ class GradientLearner(Node):
             raise InputError(f"{what}: it should be {list(own)}, [height, width, channels] of {data.name}")
         if len(shape) == 3 and shape[2] > min(shape[:2]) and max(shape[:2]) > 1:
             raise InputError(f"{what}: it should be [height, width, channels], the channels last")
+        if trial.network.layers[-1].size != data.n_classes:
+            end = f"it should end with {data.n_classes}, the classes of {data.name}"
+            raise InputError(f"network.architecture = {trial.network.architecture!r}: {end}")
 
     def check_options(self, lane: Lane, engine: str, grid: str | int) -> None:
         """Raises nothing: there is one way to train, on any number of devices."""
@@ -116,7 +119,7 @@ class GradientLearner(Node):
         """Whether there is a batch, which is one product."""
         return trial.inputs.batch_size > 1
 
-    def start(self, lane: Lane) -> LaneState:
+    def start(self, lane: Lane, n_classes: int) -> LaneState:
         """Untrained networks."""
         (cell,) = lane.cells
         state = jax.jit(_init, static_argnums=0)(layout_of(lane, 1), cell.trials)
@@ -134,7 +137,7 @@ class GradientLearner(Node):
             at_once = min(grid, n_trials)
         else:
             at_once = {"auto": 1 if on_cpu() else n_trials, "map": 1, "vmap": n_trials}[grid]
-        return dataclasses.replace(self.start(lane), ways=(Way("gradient", at_once),))
+        return dataclasses.replace(self.start(lane, task.data.n_classes), ways=(Way("gradient", at_once),))
 
     def n_windows(self, lane: Lane, schedule: Schedule) -> int:
         """Windows of the whole training."""
@@ -342,7 +345,7 @@ def asked(
                 f"trial {cell.index[g]}: potentials are not finite for {int(total[g, 0])} of {n} images; its numbers "
                 "(neuron, network.gain, the learned weights) should be smaller"
             )
-        matrix = np.asarray(readouts.confusion(jnp.asarray(labels), jnp.asarray(answered[g]))).tolist()
+        matrix = np.asarray(readouts.confusion(jnp.asarray(labels), jnp.asarray(answered[g]), data.n_classes)).tolist()
         accuracy = float(np.mean(answered[g] == labels))
         each = [float(s) / n for s in total[g, 1:]]
         spikes, operations = each[: -len(network.layers)], each[-len(network.layers) :]

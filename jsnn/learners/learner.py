@@ -62,8 +62,8 @@ class Learner(Protocol):
         """Whether a single trial is computed by one device, which then may use all cores."""
         ...
 
-    def start(self, lane: Lane) -> LaneState:
-        """Untrained networks."""
+    def start(self, lane: Lane, n_classes: int) -> LaneState:
+        """Untrained networks, for data of so many classes."""
         ...
 
     def begin(self, lane: Lane, task: Task) -> LaneState:

@@ -11,7 +11,6 @@ from jsnn.grid.groups import Trial
 from jsnn.learners.updates import is_analog
 from jsnn.networks.feedforward import Feedforward, ReLU
 from jsnn.neurons import IF, LIF, NEURONS
-from jsnn.readouts import N_CLASSES
 
 
 def check(trial: Trial, where: str) -> None:
@@ -60,11 +59,9 @@ def _layers(network: Feedforward, inputs: Inputs, where: str) -> None:
         what = "augmentation" if inputs.augmentation is not None else "recordings"
         raise InputError(f"{where}: network.input_shape = {list(shape)}: {what} need [height, width, channels]")
     try:
-        n = network.shapes[-1][0]
+        _ = network.shapes
     except InputError as error:
         raise InputError(f"{where}: network.architecture: {error}") from None
-    if n != N_CLASSES:
-        raise InputError(f"{where}: network.architecture ends with {n}: it should be {N_CLASSES} classes")
     if chunk is not None and inputs.n_steps % chunk:
         raise InputError(f"{where}: network.chunk = {chunk}: it should divide run.n_steps = {inputs.n_steps}")
 

@@ -14,7 +14,6 @@ from jax import Array
 
 from jsnn.core.pytree import node
 
-N_CLASSES = 10  # the most that read-outs distinguish; with fewer in the data, the others are never predicted
 READOUTS = ("all_activity", "proportion_weighting", "naive_bayes", "linear")
 SMOOTHING = 1e-3  # spikes in a presentation: additive smoothing of mean counts; keeps log(0) out of naive Bayes
 
@@ -27,18 +26,19 @@ class Assignment:
     label: Array  # int32[n_neurons], the class of the highest response; -1 for a silent neuron
 
 
-def assign(counts: Array, labels: Array, valid: Array | None = None) -> Assignment:
+def assign(counts: Array, labels: Array, n_classes: int, valid: Array | None = None) -> Assignment:
     """Label every neuron with the class to which it responds most (Diehl & Cook 2015, §2.4).
 
     Args:
         counts: Responses to images, [n, n_neurons].
-        labels: Classes of the images, int32[n].
+        labels: Classes of the images, int32[n], 0 to n_classes - 1.
+        n_classes: How many classes there are.
         valid: Which of the images count, bool[n]; by default all.
 
     Returns:
         The assignment.
     """
-    is_member = jax.nn.one_hot(labels, N_CLASSES)
+    is_member = jax.nn.one_hot(labels, n_classes)
     if valid is not None:
         is_member = is_member * valid[:, None]
     return assignment_of(is_member.T @ counts / jnp.maximum(jnp.sum(is_member, axis=0), 1)[:, None])
@@ -85,7 +85,7 @@ def all_activity(assignment: Assignment, counts: Array) -> Array:
     Returns:
         Predicted classes, int32[n]; -1 where no labelled neuron fired.
     """
-    is_member = jax.nn.one_hot(assignment.label, N_CLASSES)
+    is_member = jax.nn.one_hot(assignment.label, len(assignment.response))
     return _predict(counts @ is_member / jnp.maximum(jnp.sum(is_member, axis=0), 1))
 
 
@@ -100,7 +100,7 @@ def proportion_weighting(assignment: Assignment, counts: Array) -> Array:
         Predicted classes, int32[n]; -1 where no labelled neuron fired.
     """
     share = assignment.response / jnp.maximum(jnp.sum(assignment.response, axis=0), 1e-9)
-    is_member = jax.nn.one_hot(assignment.label, N_CLASSES)
+    is_member = jax.nn.one_hot(assignment.label, len(assignment.response))
     return _predict(counts @ (is_member * share.T) / jnp.maximum(jnp.sum(is_member, axis=0), 1))
 
 
@@ -140,13 +140,14 @@ class Linear:
 
 
 def fit_linear(
-    counts: Array, labels: Array, learning_rate: float = 0.1, decay: float = 1e-4, n_steps: int = 200
+    counts: Array, labels: Array, n_classes: int, learning_rate: float = 0.1, decay: float = 1e-4, n_steps: int = 200
 ) -> Linear:
     """Fit a linear read-out by full-batch Adam (optax) on the cross-entropy with weight decay.
 
     Args:
         counts: Responses of the frozen network to training images, [n, n_neurons].
-        labels: Classes of the images, int32[n].
+        labels: Classes of the images, int32[n], 0 to n_classes - 1.
+        n_classes: How many classes there are.
         learning_rate: Initial learning rate; it falls to 0 along a cosine.
         decay: Factor of the sum of squared weights in the loss.
         n_steps: Number of updates.
@@ -155,8 +156,8 @@ def fit_linear(
         The fitted read-out.
     """
     start = Linear(
-        weights=jnp.zeros((counts.shape[1], N_CLASSES)),
-        bias=jnp.zeros(N_CLASSES),
+        weights=jnp.zeros((counts.shape[1], n_classes)),
+        bias=jnp.zeros(n_classes),
         mean=jnp.mean(counts, axis=0),
         scale=jnp.std(counts, axis=0) + 0.1,  # counts are small integers: keeps a neuron that hardly fires small
     )
@@ -177,7 +178,7 @@ def fit_linear(
     return Linear(weights=fitted[0], bias=fitted[1], mean=start.mean, scale=start.scale)
 
 
-def predict(name: str, counts: Array, labels: Array, test_counts: Array) -> Array:
+def predict(name: str, counts: Array, labels: Array, test_counts: Array, n_classes: int) -> Array:
     """Fit a read-out on training responses and predict the classes of test responses.
 
     Args:
@@ -185,29 +186,31 @@ def predict(name: str, counts: Array, labels: Array, test_counts: Array) -> Arra
         counts: Responses to training images, [n, n_neurons].
         labels: Classes of the training images, int32[n].
         test_counts: Responses to test images, [n_test, n_neurons].
+        n_classes: How many classes there are.
 
     Returns:
         Predicted classes, int32[n_test]; -1 for no prediction.
     """
-    permitted = jnp.zeros(N_CLASSES, bool).at[labels].set(True)  # by the training images
+    permitted = jnp.zeros(n_classes, bool).at[labels].set(True)  # by the training images
     if name == "linear":
-        logits = jnp.where(permitted, fit_linear(counts, labels).logits(test_counts), -jnp.inf)
+        logits = jnp.where(permitted, fit_linear(counts, labels, n_classes).logits(test_counts), -jnp.inf)
         return jnp.where(jnp.sum(test_counts, axis=1) > 0, jnp.argmax(logits, axis=1), -1).astype(jnp.int32)
     votes = {"all_activity": all_activity, "proportion_weighting": proportion_weighting}
     if name == "naive_bayes":
-        return naive_bayes(assign(counts, labels), test_counts, permitted)
-    return votes[name](assign(counts, labels), test_counts)
+        return naive_bayes(assign(counts, labels, n_classes), test_counts, permitted)
+    return votes[name](assign(counts, labels, n_classes), test_counts)
 
 
-def confusion(labels: Array, predictions: Array) -> Array:
+def confusion(labels: Array, predictions: Array, n_classes: int) -> Array:
     """Count predictions by true class.
 
     Args:
         labels: True classes, int32[n].
         predictions: Predicted classes, int32[n]; -1 for no prediction.
+        n_classes: How many classes there are.
 
     Returns:
         int32[n_classes, n_classes + 1]: rows are true classes, columns predicted ones, the last column "no prediction".
     """
-    column = jnp.where(predictions < 0, N_CLASSES, predictions)
-    return jnp.zeros((N_CLASSES, N_CLASSES + 1), jnp.int32).at[labels, column].add(1)
+    column = jnp.where(predictions < 0, n_classes, predictions)
+    return jnp.zeros((n_classes, n_classes + 1), jnp.int32).at[labels, column].add(1)

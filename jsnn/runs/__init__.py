@@ -28,7 +28,6 @@ from typing import Any
 import jax
 
 import jsnn
-from jsnn import readouts
 from jsnn.core import files, numerics, sealed
 from jsnn.core.errors import InputError
 from jsnn.data import SPLITS, Dataset
@@ -106,11 +105,6 @@ def schedule_of(cfg: Config, data: Dataset) -> Schedule:
             raise InputError(f"{key} = {value}: it should be at most {most} ({why})")
     for lane in groups.plan([entry.trial for entry in cfg.entries]):
         lane.learner.check_options(lane, cfg.run.engine, cfg.run.grid)
-    if data.n_classes > readouts.N_CLASSES:
-        raise InputError(
-            f"{data.name} has {data.n_classes} classes, labels up to {data.n_classes - 1}: read-outs tell at most "
-            f"{readouts.N_CLASSES} apart, labels should be 0 to {readouts.N_CLASSES - 1}"
-        )
     for entry in cfg.entries:
         entry.trial.learner.check_data(entry.trial, entry.encoder, data)
     return Schedule(
@@ -133,7 +127,7 @@ def check_memory(cfg: Config, lanes: Sequence[Lane]) -> None:
         what = f"run.n_steps = {inputs.n_steps}, run.batch_size = {inputs.batch_size}"
         needs.append((lane.learner.footprint(lane), f"{what}, network.n_neurons = {network.n_neurons}"))
     if cfg.ann is not None:
-        n_weights = cfg.ann.n_hidden * (cfg.entries[0].trial.network.n_input + readouts.N_CLASSES)
+        n_weights = cfg.ann.n_hidden * cfg.entries[0].trial.network.n_input
         needs.append((4 * n_weights, f"ann.n_hidden = {cfg.ann.n_hidden}"))
     for need, what in needs:
         if need > memory:
@@ -350,7 +344,7 @@ def lane_directory(out: Path, number: int) -> Path:
 def restore_lane(out: Path, number: int, lane: Lane, warn: Callable[[str], None]) -> LaneState | None:
     """The newest whole state of a lane, or None. Raises InputError for one of another study, or of other trials."""
     learner, of, directory = lane.learner, of_lane(hashes_of(out), lane), lane_directory(out, number)
-    like = learner.start(lane)
+    like = learner.start(lane, read_config(out)["data"]["n_classes"])
     restored = checkpoint.restore(directory, learner.arrays(like), warn)
     if restored is None:
         return None

@@ -107,7 +107,7 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
     predictions, curve = ann.train(cfg.ann, data, schedule.n_train, schedule.n_test, lambda n: None)
     seconds = time.perf_counter() - began
     labels = data.test_labels[: schedule.n_test]
-    confusion = np.asarray(readouts.confusion(jnp.asarray(labels), jnp.asarray(predictions))).tolist()
+    confusion = np.asarray(readouts.confusion(jnp.asarray(labels), jnp.asarray(predictions), data.n_classes)).tolist()
     accuracy = float(np.mean(predictions == labels))
     n_presentations, n_input = curve[-1][0], data.train_images.shape[1]
     times = {
@@ -139,7 +139,7 @@ def ann_record(cfg: Config, data: Dataset, schedule: Schedule, where: dict[str, 
         "neuron_labels": None,
         "input_spikes": None,
         "output_spikes": None,
-        "synaptic_operations": float(cfg.ann.n_hidden * (n_input + readouts.N_CLASSES)),  # multiply-accumulates
+        "synaptic_operations": float(cfg.ann.n_hidden * (n_input + data.n_classes)),  # multiply-accumulates
         **(times if clock else {}),
         **where,
     }

@@ -143,13 +143,14 @@ def answer(
     test_counts, spent = in_passes(lane, learned, data.test_images, schedule, on_progress)
     train_labels = jnp.asarray(data.train_labels[: schedule.n_assign])
     test_labels = jnp.asarray(data.test_labels[: schedule.n_test])
-    result = []
+    assign, confusion = (jax.jit(f, static_argnums=2) for f in (readouts.assign, readouts.confusion))
+    result, n_classes = [], data.n_classes
     for c, cell in enumerate(lane.cells):
         result.append([])
         for g in range(len(cell.index)):
             predictions = {
-                name: jax.jit(readouts.predict, static_argnums=0)(
-                    name, train_counts[c][g], train_labels, test_counts[c][g]
+                name: jax.jit(readouts.predict, static_argnums=(0, 4))(
+                    name, train_counts[c][g], train_labels, test_counts[c][g], n_classes
                 )
                 for name in readouts.READOUTS
             }
@@ -157,19 +158,17 @@ def answer(
                 assignment = readouts.assignment_of(jnp.asarray(responses_in_training[c][g]))
                 predictions["accumulated"] = jax.jit(readouts.all_activity)(assignment, test_counts[c][g])
             if label_on_test:
-                assignment = jax.jit(readouts.assign)(test_counts[c][g], test_labels)
+                assignment = assign(test_counts[c][g], test_labels, n_classes)
                 predictions["labelled_on_test_images"] = jax.jit(readouts.all_activity)(assignment, test_counts[c][g])
             matrix = {
-                name: np.asarray(jax.jit(readouts.confusion)(test_labels, predicted)).tolist()
+                name: np.asarray(confusion(test_labels, predicted, n_classes)).tolist()
                 for name, predicted in predictions.items()
             }
             result[-1].append(
                 Answers(
-                    accuracy={
-                        k: sum(m[i][i] for i in range(readouts.N_CLASSES)) / schedule.n_test for k, m in matrix.items()
-                    },
+                    accuracy={k: sum(m[i][i] for i in range(n_classes)) / schedule.n_test for k, m in matrix.items()},
                     confusion=matrix,
-                    labels=np.asarray(jax.jit(readouts.assign)(train_counts[c][g], train_labels).label),
+                    labels=np.asarray(assign(train_counts[c][g], train_labels, n_classes).label),
                     silent=float(np.mean(np.sum(test_counts[c][g], axis=1) == 0)),
                     input_spikes=float(spent[c, g, 0]),
                     output_spikes=float(spent[c, g, 1]),

@@ -60,13 +60,13 @@ class Plasticity(Node):
         """Whether the presentations of a batch meet in every step."""
         return plans.in_lockstep(trial)
 
-    def start(self, lane: Lane) -> LaneState:
-        """Untrained networks."""
-        return plans.start(lane)
+    def start(self, lane: Lane, n_classes: int) -> LaneState:
+        """Untrained networks, for data of so many classes."""
+        return plans.start(lane, n_classes)
 
     def begin(self, lane: Lane, task: Task) -> LaneState:
         """Untrained networks, and the way to train each cell."""
-        state, chosen = plans.start(lane), []
+        state, chosen = plans.start(lane, task.data.n_classes), []
         for c, cell in enumerate(lane.cells):
             condition, ways = task.conditions[cell.index[0]], plans.ways(cell, task.engine, task.grid)
             if len(ways) > 1:

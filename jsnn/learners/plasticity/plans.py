@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from jsnn import readouts
 from jsnn.core.errors import InputError
 from jsnn.engines import Engine, Online, ahead, event, sparse, stimulus
 from jsnn.engines.ahead import Ahead
@@ -180,8 +179,8 @@ def ways(cell: Cell, engine: str = "auto", grid: str | int = "auto") -> list[Way
     return [Way(e, k) for e in engines if engine in ("auto", e) for k in at_once]
 
 
-def start(lane: Lane) -> LaneState:
-    """Untrained networks."""
+def start(lane: Lane, n_classes: int) -> LaneState:
+    """Untrained networks, for data of so many classes."""
     n_trials = len(lane.cells[0].index)
     learned = tuple(
         jax.jit(_init, static_argnums=0)(layout, without(cell.trials, "rule", "inhibition"))
@@ -190,7 +189,7 @@ def start(lane: Lane) -> LaneState:
     return LaneState(
         learned=learned,
         labels=tuple(np.full(x.theta.shape, -1, np.int32) for x in learned),
-        responses=tuple(np.zeros((n_trials, readouts.N_CLASSES, x.theta.shape[1]), np.float32) for x in learned),
+        responses=tuple(np.zeros((n_trials, n_classes, x.theta.shape[1]), np.float32) for x in learned),
         curves=[[[] for _ in range(n_trials)] for _ in lane.cells],
         timed=[(0, 0.0) for _ in lane.cells],
         ways=tuple(ways(cell)[0] for cell in lane.cells),

@@ -147,14 +147,16 @@ def train(
     return state
 
 
-def _vote(counts: Array, labels: Array, shown: Array, before: Array) -> tuple[Array, readouts.Assignment]:
+def _vote(
+    counts: Array, labels: Array, shown: Array, before: Array, n_classes: int
+) -> tuple[Array, readouts.Assignment]:
     """A window's answers int32[n_trials, n] by the labels of the window before, and the assignment that it
     gives itself.
     """
 
     def one(counts, labels, shown, before):
-        old = readouts.Assignment(response=jnp.zeros((readouts.N_CLASSES, counts.shape[1])), label=before)
-        return readouts.all_activity(old, counts), readouts.assign(counts, labels, shown)
+        old = readouts.Assignment(response=jnp.zeros((n_classes, counts.shape[1])), label=before)
+        return readouts.all_activity(old, counts), readouts.assign(counts, labels, n_classes, shown)
 
     return jax.vmap(one)(counts, labels, shown, before)
 
@@ -167,7 +169,9 @@ def _score(state: LaneState, counts: list[list[np.ndarray]], truth: np.ndarray, 
     for c, parts in enumerate(counts):
         window_counts = np.concatenate(parts, axis=1)[:, :n]
         window_counts = np.pad(window_counts, ((0, 0), (0, window - n), (0, 0)))
-        answers, new = jax.jit(_vote)(window_counts, padded, padded >= 0, state.labels[c])
+        n_classes = state.responses[c].shape[1]
+        shown = padded >= 0, state.labels[c], n_classes
+        answers, new = jax.jit(_vote, static_argnums=4)(window_counts, padded, *shown)
         if state.window > 1:
             accuracy = np.mean(np.asarray(answers)[:, :n] == truth, axis=1)
             curves[c] = [[*curve, (seen, float(a))] for curve, a in zip(curves[c], accuracy, strict=True)]
