@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from jsnn.homeostasis.synaptic_scaling import SynapticScaling as SynapticScaling
     from jsnn.inhibition import DirectInhibition as DirectInhibition
     from jsnn.inhibition import InhibitoryLayer as InhibitoryLayer
+    from jsnn.learners.plasticity.fit import Result as Result
+    from jsnn.learners.plasticity.fit import fit as fit
     from jsnn.networks.competitive import CompetitiveNetwork as CompetitiveNetwork
     from jsnn.networks.competitive import Learned as Learned
     from jsnn.networks.feedforward import Feedforward as Feedforward
@@ -66,6 +68,7 @@ _WHERE = {  # each module, and the names that jsnn has from it
     "jsnn.homeostasis.adaptive_threshold": ("AdaptiveThreshold",),
     "jsnn.homeostasis.synaptic_scaling": ("SynapticScaling",),
     "jsnn.inhibition": ("DirectInhibition", "InhibitoryLayer"),
+    "jsnn.learners.plasticity.fit": ("Result", "fit"),
     "jsnn.networks.competitive": ("CompetitiveNetwork", "Learned"),
     "jsnn.networks.feedforward": ("Feedforward",),
     "jsnn.neurons": ("EulerLIF", "IF", "LIF", "SRM0"),

@@ -45,7 +45,7 @@ class Block:
     shown: np.ndarray | None  # int32[n_trials, n]: the images of the window that it ends, or None
 
 
-def _window(schedule: Schedule, batch: int) -> int:
+def window_size(schedule: Schedule, batch: int) -> int:
     """Images of a window: whole batches."""
     size = -(-schedule.n_train // schedule.windows)
     return -(-size // batch) * batch
@@ -53,14 +53,14 @@ def _window(schedule: Schedule, batch: int) -> int:
 
 def n_windows(lane: Lane, schedule: Schedule) -> int:
     """Of the whole training."""
-    return schedule.epochs * -(-schedule.n_train // _window(schedule, lane.inputs.batch_size))
+    return schedule.epochs * -(-schedule.n_train // window_size(schedule, lane.inputs.batch_size))
 
 
 def _schedule(lane: Lane, schedule: Schedule, by: Layout, window: int) -> Iterator[Block]:
     """All blocks from a window on to the end of the schedule; `by` draws the order of the images."""
     inputs, n_trials = lane.inputs, len(lane.cells[0].index)
     batch, n_batches, n = inputs.batch_size, plans.batches_of(lane), schedule.n_train
-    size = _window(schedule, batch)
+    size = window_size(schedule, batch)
     per_epoch = -(-n // size)
     for epoch in range(window // per_epoch, schedule.epochs):
         order = training_order(by, inputs, epoch, n)
@@ -141,7 +141,7 @@ def train(
         if block.shown is not None:
             state = dataclasses.replace(state, learned=learned, window=state.window + 1)
             seen = block.first + shown
-            _score(state, counts, data.train_labels[block.shown], _window(schedule, lane.inputs.batch_size), seen)
+            _score(state, counts, data.train_labels[block.shown], window_size(schedule, lane.inputs.batch_size), seen)
             counts = [[] for _ in lane.cells]
             on_window(state)
     return state
