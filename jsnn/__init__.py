@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from jsnn.rules import PreAndPost as PreAndPost
     from jsnn.rules import Triplet as Triplet
     from jsnn.rules import WeightDependentSTDP as WeightDependentSTDP
+    from jsnn.runs.load import load as load
+    from jsnn.runs.load import trial as trial
     from jsnn.surrogates import ArcTan as ArcTan
     from jsnn.surrogates import FastSigmoid as FastSigmoid
     from jsnn.surrogates import Rectangular as Rectangular
@@ -73,6 +75,7 @@ _WHERE = {  # each module, and the names that jsnn has from it
     "jsnn.networks.feedforward": ("Feedforward",),
     "jsnn.neurons": ("EulerLIF", "IF", "LIF", "SRM0"),
     "jsnn.rules": ("STDP", "Exponential", "Hebbian", "PowerLaw", "PreAndPost", "Triplet", "WeightDependentSTDP"),
+    "jsnn.runs.load": ("load", "trial"),
     "jsnn.surrogates": ("ArcTan", "FastSigmoid", "Rectangular", "Triangular"),
     "jsnn.synapses": ("Conductance", "Delta"),
 }

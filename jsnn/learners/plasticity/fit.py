@@ -61,7 +61,7 @@ def fit(
 
     All numbers of the network, the inputs and the seed may be traced, so that `jax.vmap` makes a grid of it:
 
-        jax.vmap(lambda eta: jsnn.fit(network.replace(rule=jsnn.STDP(eta_post=eta)), inputs, digits, 500).accuracy)(etas)
+        jax.vmap(lambda eta: jsnn.fit(network.replace(rule=jsnn.STDP(eta_post=eta)), inputs, digits).accuracy)(etas)
 
     Args:
         network: The network; its `n_input` is the number of pixels.
@@ -109,9 +109,7 @@ def fit(
         return _concrete(one, data, schedule, readout, advance)
 
 
-def _concrete(
-    one: Trial, data: Dataset, schedule: Schedule, readout: str, advance: Callable[[int], None]
-) -> Result:
+def _concrete(one: Trial, data: Dataset, schedule: Schedule, readout: str, advance: Callable[[int], None]) -> Result:
     """By the fastest engine."""
     (lane,) = groups.plan([one])
     state = plans.start(lane, data.n_classes)
