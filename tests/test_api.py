@@ -11,9 +11,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import jsnn
+from jsnn import runs
 from jsnn.analysis import pairs
+from jsnn.grid.observer import Unwatched
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
+from jsnn.runs import config
 
 KEY = jax.random.key(3)
 
@@ -324,3 +327,148 @@ def test_pictures_refuse_what_they_cannot_draw(small, digits):
         jsnn.plots.raster(one, neuron=12)
     with pytest.raises(jsnn.InputError, match=r"v \[3\], spikes \[2\]: they should be \[n_steps\], both"):
         jsnn.plots.voltage([1, 2, 3], [True, False])
+
+
+# ------------------------------------------------------------------------------------------------ a whole run
+
+
+def squares(n_classes, n_train=90, n_test=40, side=6):
+    """Images of side x side pixels: class c lights the c-th part of them."""
+    rng = np.random.default_rng(n_classes)
+
+    def part(n):
+        labels = rng.integers(0, n_classes, n)
+        lit = np.arange(side * side) * n_classes // (side * side) == labels[:, None]
+        return (lit * rng.uniform(0.6, 1.0, lit.shape)).reshape(n, side, side), labels
+
+    return jsnn.data.from_arrays(*part(n_train), *part(n_test), name="squares")
+
+
+def tiny(n_classes=3, **changes):
+    network = jsnn.CompetitiveNetwork(n_input=36, n_neurons=3 * n_classes, norm=12.0, gain=2.0)
+    inputs = jsnn.Inputs(encoder=jsnn.Poisson(intensity=128.0), n_steps=40)
+    return network.replace(**changes), inputs
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    network, inputs = tiny()
+    return jsnn.fit(network, inputs, squares(3), n_assign=60, seed=5, epochs=2, progress=False)
+
+
+def test_fit_learns_its_own_data_and_says_all_of_it(fitted):
+    assert fitted.accuracy > 0.8 and fitted.readouts["all_activity"] == fitted.accuracy
+    assert fitted.state.weights.shape == (36, 9) and fitted.labels.shape == (9,)
+    assert fitted.confusion.shape == (3, 4) and int(fitted.confusion.sum()) == 40
+    assert int(np.trace(np.asarray(fitted.confusion))) == round(40 * fitted.accuracy)
+    assert fitted.curve.shape == (35, 2) and float(fitted.curve[-1, 0]) == 180
+    assert set(np.asarray(fitted.labels).tolist()) <= {-1, 0, 1, 2}
+
+
+def test_fit_is_what_a_run_of_the_same_settings_gives(fitted, tmp_path):
+    tables = {"study": "same", "data": {"n_assign": 60}, "run": {"n_steps": 40, "seed": 5, "epochs": 2}}
+    tables["network"] = {"n_input": 36, "n_neurons": 9, "norm": 12.0, "gain": 2.0}
+    cfg = config.parse(tables)
+    network, inputs = tiny()
+    assert cfg.entries[0].trial.network == network and cfg.entries[0].trial.inputs == inputs.replace(seed=5)
+    (line,) = runs.run(cfg, squares(3), tmp_path / "run", Unwatched())
+    assert line["accuracy"] == fitted.accuracy and line["confusions"]["all_activity"] == fitted.confusion.tolist()
+    assert line["readouts"] == fitted.readouts and line["neuron_labels"] == fitted.labels.tolist()
+    np.testing.assert_allclose(line["curve"], fitted.curve)
+
+    loaded = jsnn.load(str(tmp_path / "run"))
+    np.testing.assert_allclose(loaded.weights, fitted.state.weights, rtol=1e-5, atol=1e-6)
+    assert loaded.accuracy == line["accuracy"] and loaded.network == network and loaded.settings == tables
+    np.testing.assert_array_equal(loaded.confusion, fitted.confusion)
+    with pytest.raises(jsnn.InputError, match="has no trial with seed = 6; it has 5"):
+        jsnn.load(tmp_path / "run", seed=6)
+    with pytest.raises(jsnn.InputError, match=r"has no trial of \{'rule.eta_post': 1\}"):
+        jsnn.load(tmp_path / "run", overrides={"rule.eta_post": 1})
+    with pytest.raises(jsnn.InputError, match="holds no run"):
+        jsnn.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("case", ["online", "batches", "steps together"])
+def test_fit_is_mapped_as_it_is_looped(case):
+    network, inputs = tiny(lockstep=case == "steps together")
+    inputs, digits = inputs.replace(batch_size=1 if case == "online" else 4), squares(3)
+
+    def fit(eta, seed):
+        own = network.replace(rule=jsnn.STDP(eta_post=eta))
+        return jsnn.fit(own, inputs, digits, n_train=50, n_assign=40, seed=seed, progress=False)
+
+    etas, seeds = jnp.array([0.01, 0.05]), jnp.array([0, 3])
+    mapped = jax.vmap(fit)(etas, seeds)
+    for i in range(2):
+        one = fit(float(etas[i]), int(seeds[i]))
+        np.testing.assert_allclose(mapped.accuracy[i], one.accuracy, rtol=1e-6)
+        np.testing.assert_allclose(mapped.curve[i], one.curve, rtol=1e-6)
+        np.testing.assert_array_equal(mapped.confusion[i], one.confusion)
+        np.testing.assert_array_equal(mapped.labels[i], one.labels)
+        np.testing.assert_allclose(mapped.state.weights[i], one.state.weights, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose([mapped.readouts[name][i] for name in one.readouts], [*one.readouts.values()])
+
+
+def test_second_example_of_the_design():
+    network, inputs = tiny()
+    digits = squares(3)
+
+    def accuracy(eta):
+        own = network.replace(rule=jsnn.STDP(eta_post=eta))
+        return jsnn.fit(own, inputs, digits, n_train=30, progress=False).accuracy
+
+    assert jax.vmap(accuracy)(jnp.geomspace(1e-3, 1e-1, 4)).shape == (4,)
+
+
+@pytest.mark.parametrize("n_classes", (2, 12))
+def test_any_number_of_classes_is_learned_and_tested(n_classes):
+    network, inputs = tiny(n_classes)
+    network = network.replace(gain=0.7 * n_classes)  # the fewer pixels an image lights, the more each of them counts
+    result = jsnn.fit(network, inputs, squares(n_classes, n_train=120), progress=False)
+    assert result.confusion.shape == (n_classes, n_classes + 1)
+    assert result.accuracy > 0.7
+
+
+def test_fit_draws_a_bar_and_refuses_what_cannot_be():
+    network, inputs = tiny()
+    digits = squares(3)
+    with pytest.raises(jsnn.InputError, match="n_train = 91 for squares: it should be from 1 to 90"):
+        jsnn.fit(network, inputs, digits, n_train=91)
+    with pytest.raises(jsnn.InputError, match="n_assign = 91: it should be from 1 to 90"):
+        jsnn.fit(network, inputs, digits, n_assign=91)
+    with pytest.raises(jsnn.InputError, match="network.n_input = 35: it should be 36, the pixels of squares"):
+        jsnn.fit(network.replace(n_input=35), inputs, digits)
+    with pytest.raises(jsnn.InputError, match="readout = 'svm': it should be one of all_activity"):
+        jsnn.fit(network, inputs, digits, readout="svm")
+    with pytest.raises(jsnn.InputError, match="fit: .*direct input"):
+        jsnn.fit(network, inputs.replace(encoder=jsnn.Direct()), digits)
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def test_a_trial_is_what_its_words_mean_in_a_config():
+    made = jsnn.trial("poisson", "adaptive_lif", "stdp", n_neurons=100)
+    assert made.network == jsnn.CompetitiveNetwork() and made.inputs == jsnn.Inputs(encoder=jsnn.Poisson())
+    settings = {"rule.eta_post": 0.02, "encoder.intensity": 64.0, "network.inhibition.strength": 50.0}
+    made = jsnn.trial("poisson", "lif", "stdp", n_steps=50, seed=3, **settings)
+    wanted = jsnn.CompetitiveNetwork(
+        neuron=jsnn.LIF(), rule=jsnn.STDP(eta_post=0.02), inhibition=jsnn.DirectInhibition(strength=50.0)
+    )
+    assert made.network == wanted
+    assert made.inputs == jsnn.Inputs(encoder=jsnn.Poisson(intensity=64.0), n_steps=50, seed=3)
+    assert isinstance(jsnn.trial("direct", "unit_lif", "bptt", n_steps=10).network, jsnn.Feedforward)
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "message"),
+    [
+        (("poison",), {}, "unknown encoder 'poison'; do you mean 'poisson'"),
+        ((), {"n_neuron": 3}, "trial: unknown setting 'n_neuron'; do you mean 'n_neurons'"),
+        ((), {"n_neurons": 0}, "network.n_neurons = 0: it should be greater than or equal to 1"),
+        ((), {"rule.eta": 1.0}, "unknown key 'eta'"),
+    ],
+)
+def test_words_that_mean_nothing_get_one_sentence(names, settings, message):
+    with pytest.raises(jsnn.InputError, match=message):
+        jsnn.trial(*names, **settings)

@@ -120,7 +120,8 @@ class GradientLearner(Node):
         return trial.inputs.batch_size > 1
 
     def start(self, lane: Lane, n_classes: int) -> LaneState:
-        """Untrained networks."""
+        """Untrained networks: their last layers have the classes already."""
+        del n_classes
         (cell,) = lane.cells
         state = jax.jit(_init, static_argnums=0)(layout_of(lane, 1), cell.trials)
         return LaneState(

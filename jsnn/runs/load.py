@@ -14,6 +14,7 @@ from jsnn import runs
 from jsnn.core import files
 from jsnn.core.errors import InputError
 from jsnn.engines.stimulus import Inputs
+from jsnn.grid.groups import Trial
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 from jsnn.networks.feedforward import Feedforward
 from jsnn.runs import config
@@ -119,7 +120,7 @@ def load(
     )
 
 
-def trial(encoder: str = "poisson", neuron: str = "adaptive_lif", rule: str = "stdp", **settings: Any) -> Any:
+def trial(encoder: str = "poisson", neuron: str = "adaptive_lif", rule: str = "stdp", **settings: Any) -> Trial:
     """The trial that a config of these words means: its network and its inputs.
 
     Args:

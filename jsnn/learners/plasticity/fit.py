@@ -22,9 +22,9 @@ from jsnn.data import Dataset
 from jsnn.engines import stimulus
 from jsnn.engines.stimulus import ASSIGN, TEST, TRAIN, Inputs
 from jsnn.grid import groups
-from jsnn.grid.groups import Schedule, Way
-from jsnn.learners.plasticity import evaluation, plans, training, trial
-from jsnn.learners.plasticity.trial import Trial
+from jsnn.grid.groups import Schedule, Trial, Way
+from jsnn.learners.plasticity import evaluation, plans, training, trial, validation
+from jsnn.learners.plasticity.learner import Plasticity
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 INTERVALS = 20  # points of the learning curve, an epoch
@@ -102,9 +102,10 @@ def fit(
     if readout not in known:
         raise InputError(f"readout = {readout!r}: it should be one of {', '.join(known)}")
     schedule = Schedule(n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=epochs, windows=INTERVALS)
-    one = Trial(inputs=inputs, network=network)
+    one = Trial(inputs=inputs, network=network, learner=Plasticity())
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(one)):
         return jax.jit(lambda one: _traced(one, data, schedule, readout))(one)
+    validation.check(one, "fit")
     with _bar(schedule.n_presentations if progress else None) as advance:
         return _concrete(one, data, schedule, readout, advance)
 
@@ -192,7 +193,7 @@ def _epoch(one: Trial, learned: Learned, data: Dataset, order: Array, first: int
         n_shown = jnp.sum(jnp.any(index >= 0, axis=1))
         return trial.train(one, learned, rasters, index, number, number[0, 0], n_shown, engine)
 
-    learned, counts = jax.lax.scan(block, learned, _blocks(n, inputs.batch_size, plans.BLOCK))
+    learned, counts = jax.lax.scan(block, learned, jnp.asarray(_blocks(n, inputs.batch_size, plans.BLOCK)))
     return learned, counts.reshape(-1, one.network.n_neurons)[:n]
 
 
@@ -205,7 +206,7 @@ def _responses(one: Trial, learned: Learned, images: np.ndarray, purpose: int) -
         rasters = stimulus.encode(one.inputs, purpose, shown, places, number, n_active)
         return trial.respond(one, learned, rasters, purpose, number, plans.DENSE)
 
-    counts = jax.lax.map(block, _blocks(len(images), plans.EVAL_BATCH, plans.BLOCK))
+    counts = jax.lax.map(block, jnp.asarray(_blocks(len(images), plans.EVAL_BATCH, plans.BLOCK)))
     return counts.reshape(-1, one.network.n_neurons)[: len(images)]
 
 

@@ -2,7 +2,6 @@
 other.
 """
 
-
 from jsnn.core.errors import InputError
 from jsnn.encoders import Bernoulli, BindsnetBernoulli, BindsnetPoisson, BindsnetRankOrder, Direct, RankOrder, Recording
 from jsnn.engines.stimulus import Inputs
