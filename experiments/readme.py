@@ -1,7 +1,7 @@
-"""Rewrite the tables of README.md from the committed results, so that no number in it is typed by hand.
+"""Rewrite the tables of the documents from the committed results, so that no number in them is typed by hand.
 
   python experiments/readme.py           (rewrite)
-  python experiments/readme.py --check   (exit code 2 if README.md and the results disagree)
+  python experiments/readme.py --check   (exit code 2 if a document and the results disagree)
 
 A table stands between <!-- table NAME --> and <!-- end -->; NAME is a function below and a run in checkpoints/.
 """
@@ -30,6 +30,7 @@ from jsnn.runs import config, results
 ROOT = Path(__file__).parent.parent
 Records = Sequence[dict[str, Any]]
 Cell = tuple[str, str, str]  # encoder, neuron, rule
+DOCUMENTS = ("README.md", "experiments/RESULTS.md", "experiments/rivals/README.md")
 NO_TRIALS = ("brian2", "benchmark", "prototypes")  # whose lines are of other things
 
 
@@ -393,6 +394,46 @@ def speeds_by_gradients(run: Path, records: Records) -> str:
     return rows(["case", "shape", "jsnn /s", "rival", "rival /s", "ratio", "memory, ratio"], body)
 
 
+FRONT = ("online-n100", "online-n400", "online-n6400", "conductance-n400", "layers-h400")  # cases of the front page
+
+
+def speed(run: Path, records: Records) -> str:
+    """The cases of the front page: rates, rival, ratio."""
+    del run
+    found = {r["case"]: r for r in records}
+    body = [[found[c]["shape"], *row(found[c])[1:2], peer_of(found[c]), *row(found[c])[3:5]] for c in FRONT]
+    return rows(["network", "jsnn, images /s", "rival", "images /s", "ratio"], body)
+
+
+def summary(run: Path, records: Records) -> str:
+    """What the front page says: claims, each with the number of a committed run and the config that made it."""
+
+    def of(which: str, **is_: Any) -> list[float]:
+        lines = [r for r in lines_of(run.parent / which) if all(r[key] == value for key, value in is_.items())]
+        return [r["accuracy"] for r in lines]
+
+    cells = [[r["accuracy"] for r in lines] for lines in results.by_cell(records).values()]
+    worst, best = min(cells, key=np.mean), max(cells, key=np.mean)
+    hebbian = of("seed_study", encoder="poisson", neuron="adaptive_lif", rule="hebbian")
+    adaptive = of("neurons", n_neurons=100)
+    body = [
+        ["the best condition of Shears & Yazdani (2020), reproduced; they published 80", points(hebbian), "seed_study"],
+        ["all 36 conditions learn at equal drive and rates: the worst", points(worst), "every_cell"],
+        ["... and the best; encoders differ by five points, neurons and rules by one", points(best), "every_cell"],
+        ["STDP with 100 neurons, labels only to name the neurons", points(adaptive), "wish_list/neurons"],
+        ["... with 6,400; Diehl & Cook (2015) published 95.0", points(of("largest_simplified")), "wish_list/largest"],
+        ["trained by e-prop, 784-128-10", points(of("test_eprop"), 2), "gradient/eprop"],
+        [
+            "trained by backpropagation, convolutional, 2 steps; of held-out training images, on which it was chosen",
+            points(of("gradient_convolutional"), 2),
+            "gradient/convolutional",
+        ],
+        ["N-MNIST, 1,000 recordings, 100 test recordings", points(of("gradient_nmnist")), "gradient/nmnist"],
+    ]
+    body = [[claim, number, f"[configs/{config}.toml](configs/{config}.toml)"] for claim, number, config in body]
+    return rows(["test images of MNIST, if nothing else is said", "%", "config"], body)
+
+
 RUN = re.compile(r"checkpoints/(\w+)/results\.jsonl")  # in the header of a config: the run that it made
 
 
@@ -440,21 +481,23 @@ TABLES: dict[str, tuple[str, Callable[[Path, Records], str]]] = {
     "gradients": ("gradient_fully_connected", by_gradients),
     "matrix": ("excerpt", matrix),
     "origins": ("headline", origins),
+    "summary": ("every_cell", summary),
+    "speed": ("benchmark", speed),
     "benchmark": ("benchmark", speeds),
     "benchmark_gradients": ("benchmark", speeds_by_gradients),
 }
 
 
-def rewritten(text: str) -> str:
-    """README.md with its tables made anew."""
+def rewritten(text: str, document: str) -> str:
+    """The text of a document with its tables made anew."""
 
     def table(match: re.Match[str]) -> str:
         if match[1] not in TABLES:
-            raise config.unknown("table", match[1], TABLES, "README.md")
+            raise config.unknown("table", match[1], TABLES, document)
         run, make = TABLES[match[1]]
         records = lines_of(ROOT / "checkpoints" / run)
         if not records:
-            raise InputError(f"README.md: no results in checkpoints/{run}; run the study first")
+            raise InputError(f"{document}: no results in checkpoints/{run}; run the study first")
         return f"<!-- table {match[1]} -->\n{make(ROOT / 'checkpoints' / run, records)}\n<!-- end -->"
 
     return re.sub(r"<!-- table (\w+) -->.*?<!-- end -->", table, text, flags=re.DOTALL)
@@ -465,13 +508,14 @@ def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if something would change")
     arguments = parser.parse_args()
-    path = ROOT / "README.md"
-    text = path.read_text()
-    new = rewritten(text)
-    if arguments.check and new != text:
-        raise InputError("README.md and checkpoints/*/results.jsonl disagree: run experiments/readme.py")
-    if new != text:
-        path.write_text(new)
+    for document in DOCUMENTS:
+        path = ROOT / document
+        text = path.read_text()
+        new = rewritten(text, document)
+        if arguments.check and new != text:
+            raise InputError(f"{document} and checkpoints/*/results.jsonl disagree: run experiments/readme.py")
+        if new != text:
+            path.write_text(new)
 
 
 if __name__ == "__main__":
