@@ -1,4 +1,4 @@
-"""What is read off results and trained networks: statistics, and why a network does not learn.
+"""Analysis of results and of trained networks: statistics, STDP windows, and why a network does not learn.
 
-Imports anything but `jsnn.plots`; nothing but plots and experiments imports it.
+It imports anything but `jsnn.plots`; only plots and experiments import it.
 """

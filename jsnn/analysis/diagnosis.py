@@ -1,4 +1,4 @@
-"""Why a network does not learn: what drives it, who fires, how alike its neurons are."""
+"""Diagnosis of a network that does not learn: what drives it, which neurons fire, how similar they are."""
 
 import jax.numpy as jnp
 from jax import Array
@@ -10,18 +10,29 @@ from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 @node
 class Diagnosis:
-    """Of a frozen network, as it learned (`CompetitiveNetwork.answer` apart), and some presentations: scalars."""
+    """Scalars that describe a frozen network in some presentations, with the settings that it learns with."""
 
-    drive: Array  # mV that reach a neuron through its weights in a presentation, mean
-    output_spikes: Array  # a presentation
+    drive: Array  # mV, mean input of a neuron through its weights in a presentation
+    output_spikes: Array  # mean number of output spikes in a presentation
     silent: Array  # share of the presentations in which no neuron fires
     dead: Array  # share of the neurons that fire in no presentation
-    similarity: Array  # mean cosine between the weights of two neurons: 1 if all have learned the same
-    together: Array  # share of the presentations in which several neurons fire in the same step, at least once
+    similarity: Array  # mean pairwise cosine similarity of the neurons' weights: 1 if all are alike
+    together: Array  # co-firing: share of the presentations in which several neurons fire in one step
 
 
 def diagnose(network: CompetitiveNetwork, learned: Learned, raster: Array, dt: Array | float, key: Array) -> Diagnosis:
-    """`raster` bool[n_steps, batch, n_input] are the presentations."""
+    """Present images to a frozen network and summarise its activity.
+
+    Args:
+        network: The network.
+        learned: What it has learned.
+        raster: Input spikes of the presentations, bool[n_steps, batch, n_input].
+        dt: Time step, ms.
+        key: Random key.
+
+    Returns:
+        The diagnosis.
+    """
     counts, recording = dense.infer(network, learned, raster, dt, key)
     arrived = jnp.sum(dense.delayed(raster), axis=0, dtype=float)
     return Diagnosis(
@@ -35,9 +46,15 @@ def diagnose(network: CompetitiveNetwork, learned: Learned, raster: Array, dt: A
 
 
 def similarity(weights: Array) -> Array:
-    """Mean cosine between two columns of `weights` [n_input, n_neurons], over all pairs of (two or more) neurons.
+    """Compute the mean pairwise cosine similarity of the neurons' weights.
 
-    From the length of the sum of the n unit columns, |sum_j u_j|^2 = n + sum_{j != k} u_j u_k.
+    It follows from the length of the sum of the n unit columns, |sum_j u_j|^2 = n + sum_{j != k} u_j u_k.
+
+    Args:
+        weights: [n_input, n_neurons] with two or more neurons.
+
+    Returns:
+        A scalar.
     """
     length = jnp.linalg.norm(weights, axis=0)
     units = weights / jnp.where(length == 0, 1.0, length)

@@ -1,4 +1,4 @@
-"""What a learning rule does with isolated pairs of spikes: its STDP window, measured by applying it."""
+"""The response of a learning rule to isolated pairs of spikes: its STDP window, measured by applying the rule."""
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +12,19 @@ from jsnn.engines import plasticity
 def window(
     rule: Rule, lags: np.ndarray, dt: float = 1.0, w: float | None = None, slow: float | None = None
 ) -> np.ndarray:
-    """The weight change of one pair of spikes, as a function of the time between them.
+    """Measure the weight change of one pair of spikes as a function of the time between them.
 
     Each pair is presented to a synapse at rest: the traces of the rule move step by step, and its two functions are
     applied at the spikes. The weight is `w` throughout, so that the changes of both events add up.
 
     Args:
-        rule: A learning rule.
-        lags: int[n]. Steps from the presynaptic spike to the postsynaptic one; negative: the postsynaptic one is first.
-        dt: ms, of a step.
-        w: mV, the weight; by default the middle between its bounds, or 0.5 where one of them is infinite.
-        slow: For a rule with a slow trace: what the trace is at the postsynaptic spike, as if other postsynaptic spikes
-            had come before; None: there was none.
+        rule: The learning rule.
+        lags: Steps from the presynaptic spike to the postsynaptic one, int[n]; negative: the postsynaptic one is first.
+        dt: Time step, ms.
+        w: Weight, mV; by default the middle between its bounds, or 0.5 where one of them is infinite.
+        slow: For a rule with a slow trace: its value at the postsynaptic spike, as if other postsynaptic spikes had
+            come
+            before; None: there were none.
 
     Returns:
         dw, in the unit of the weight, float32[n].

@@ -1,4 +1,4 @@
-"""Engines: ways to compute what a presentation does. `dense` is the definition."""
+"""Engines: algorithms that compute a presentation. They differ in cost, not in result; `dense` is the definition."""
 
 from typing import Any, Protocol
 
@@ -10,21 +10,36 @@ from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
 def combine(reduction: Reduction, total: Array, change: Array) -> Array:
-    """Changes of the presentations so far, and of one more. "max": the larger in size; the others: the sum."""
+    """Combine the weight changes of the presentations so far with those of one more.
+
+    Args:
+        reduction: "max" keeps the change that is larger in size, every other reduction adds.
+        total: Combined changes so far.
+        change: Changes of one more presentation, of the same shape.
+
+    Returns:
+        The combined changes.
+    """
     if reduction == "max":
         return jnp.where(jnp.abs(change) > jnp.abs(total), change, total)
     return total + change
 
 
 class Engine(Protocol):
-    """A way to present batches one after the other. Engines differ in cost, not in what they compute.
+    """An engine presents batches of images to a network that learns, one batch after the other.
 
-    They are hashable: a jitted function takes its engine as a static argument.
+    Engines are hashable: a jitted function takes its engine as a static argument.
     """
 
     def start(self, network: CompetitiveNetwork, learned: Learned) -> Any:
-        """What the first presentation has to know, apart from what was learned: a pytree, passed on from each to the
-        next.
+        """Create the engine state before the first presentation.
+
+        Args:
+            network: The network.
+            learned: What it has learned so far.
+
+        Returns:
+            A pytree that each presentation passes on to the next, besides what was learned.
         """
         ...
 
@@ -39,18 +54,28 @@ class Engine(Protocol):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, Any, Array]:
-        """One batch, with plasticity: what was learned, the memo for the next one, and the counts
-        `float32[batch, n_neurons]`.
+        """Present one batch to a network that learns.
 
-        `spikes` bool[batch, n_steps, n_active] are those of the inputs `active` int32[batch, n_active] (n_input: none);
-        all others are silent. `valid` bool[batch] marks the real presentations of a batch that is not full. `keys`
-        [batch] are for random numbers, a presentation; one that learns in lockstep with others has the first of them.
+        Args:
+            network: The network.
+            learned: What it has learned before the batch.
+            engine_state: From `start`, or from the presentation before.
+            spikes: Spikes of the inputs in `active`, bool[batch, n_steps, n_active]; all other inputs are silent.
+            active: Indices of these inputs, int32[batch, n_active]; n_input marks an unused place.
+            valid: Which presentations are real, bool[batch]; the others fill up the batch and stay silent.
+            dt: Time step, ms.
+            keys: Random keys, one for each presentation, [batch]. A batch that learns in lockstep uses the first of
+                them.
+
+        Returns:
+            What the network has learned after the batch, the engine state for the next batch, and the spike counts,
+            float32[batch, n_neurons].
         """
         ...
 
 
 class Online(Engine, Protocol):
-    """An engine that presents a batch of one, and can say what it would change."""
+    """An engine that presents one image at a time, and can also return the weight changes instead of the weights."""
 
     def change(
         self,
@@ -64,11 +89,22 @@ class Online(Engine, Protocol):
         dt: Array | float,
         key: Array,
     ) -> tuple[Array, Array, Array]:
-        """`total` [n_input, n_neurons], combined with the changes that one presentation makes to the weights
-        (`combine`), counted from `within`: the weights it starts with, put into their bounds; its theta; and its counts
-        [n_neurons].
+        """Compute the changes that one presentation makes, starting from weights within their bounds.
 
-        `spikes` bool[n_steps, n_active], `active` int32[n_active], `valid` bool[]. The network has no `norm`.
+        Args:
+            network: The network, without normalisation (`norm`).
+            learned: What it has learned before the batch.
+            within: The learned weights, clipped to their bounds, mV, [n_input, n_neurons].
+            total: Combined weight changes of the presentations so far, mV, [n_input, n_neurons].
+            spikes: Spikes of the inputs in `active`, bool[n_steps, n_active].
+            active: Indices of these inputs, int32[n_active]; n_input marks an unused place.
+            valid: Whether the presentation is real, bool[].
+            dt: Time step, ms.
+            key: Random key.
+
+        Returns:
+            `total` combined with the changes relative to `within` (`combine`), theta after the presentation, mV,
+            [n_neurons], and the spike counts, [n_neurons].
         """
         engine_state = self.start(network, learned)
         after, _, counts = self.present(
@@ -78,7 +114,7 @@ class Online(Engine, Protocol):
 
 
 class InferenceEngine(Protocol):
-    """An engine that also presents batches to frozen networks. Hashable, as an `Engine`."""
+    """An engine that presents batches of images to a network that does not learn; it is hashable, as an `Engine` is."""
 
     def infer(
         self,
@@ -89,9 +125,17 @@ class InferenceEngine(Protocol):
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """The counts `float32[batch, n_neurons]` of one batch; `spikes` and `active` as in `Engine.present`.
+        """Present one batch to a frozen network.
 
-        `keys` [batch]: a presentation draws its random numbers from its own, so that it does not matter which others it
-        is in a batch with.
+        Args:
+            network: The network.
+            learned: What it has learned.
+            spikes: Spikes of the inputs in `active`, bool[batch, n_steps, n_active].
+            active: Indices of these inputs, int32[batch, n_active]; n_input marks an unused place.
+            dt: Time step, ms.
+            keys: Random keys, one for each presentation, [batch]; so it does not matter which others are in the batch.
+
+        Returns:
+            The spike counts, float32[batch, n_neurons].
         """
         ...

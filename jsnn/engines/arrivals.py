@@ -1,4 +1,4 @@
-"""What arrives at a layer in each step of a presentation, told from its input spikes: for engines that look ahead."""
+"""Drives and traces of a whole presentation, computed in advance from its input spikes."""
 
 import jax
 import jax.numpy as jnp
@@ -8,24 +8,31 @@ from jsnn.core.protocols import Rule
 from jsnn.core.pytree import node
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
-CHUNK = 256  # input spikes that are added up at once
+CHUNK = 256  # input spikes that are summed at once
 WORD = 32  # bits
-ROWS = 64  # of the weights, in a block of a product
+ROWS = 64  # rows of the weights in one block of a product
 
 
 @node
 class InputSpikes:
-    """The input spikes of a presentation, in order of time: `n` of them, in arrays that end in a chunk of others."""
+    """The input spikes of a presentation in order of time; only the first `n` entries are used."""
 
-    step: Array  # int32[size]; of the others: beyond the presentation
-    input: Array  # int32[size], places in `active`
-    n: Array  # int32
-    last: Array  # int32, the step of the last one; -1: there is none
+    step: Array  # int32[size], time step; n_steps in unused entries
+    input: Array  # int32[size], index into `active`
+    n: Array  # int32, number of spikes
+    last: Array  # int32, time step of the last spike; -1 if there is none
 
 
 def input_spikes_of(raster: Array) -> InputSpikes:
-    """The spikes of `raster` bool[n_steps, n_active], row by row: bit by bit of words of 32 of them, most of which are
-    0 (thirty times as fast as `jnp.nonzero` on a CPU).
+    """List the spikes of a raster, row by row.
+
+    It goes through words of 32 bits, most of which are 0, bit by bit (thirty times as fast as `jnp.nonzero` on a CPU).
+
+    Args:
+        raster: bool[n_steps, n_active].
+
+    Returns:
+        The input spikes.
     """
     n_steps, n_active = raster.shape
     n_words = -(-n_active // WORD)
@@ -57,7 +64,18 @@ def input_spikes_of(raster: Array) -> InputSpikes:
 
 
 def drives_of(network: CompetitiveNetwork, learned: Learned, events: InputSpikes, active: Array, n_steps: int) -> Array:
-    """The sum of the weights, within their bounds, whose spikes arrive in each step: `float32[n_steps, n_neurons]`."""
+    """Sum the weights, clipped to their bounds, of the spikes that arrive in each step.
+
+    Args:
+        network: The network.
+        learned: What it has learned before the presentation.
+        events: The input spikes.
+        active: Indices of the inputs, int32[n_active].
+        n_steps: Number of time steps.
+
+    Returns:
+        The drives before gains, mV, float32[n_steps, n_neurons].
+    """
     delay, rule = learned.delay, network.rule
     rows = network.longest_delay + 1
 
@@ -68,16 +86,24 @@ def drives_of(network: CompetitiveNetwork, learned: Learned, events: InputSpikes
             w = w[None]
         else:
             w = jnp.where(delay[i] == jnp.arange(rows, dtype=delay.dtype)[:, None], w, 0.0)
-        some = jax.lax.dynamic_slice_in_dim(drives, t, rows)
-        return jax.lax.dynamic_update_slice_in_dim(drives, some + w, t, axis=0)
+        part = jax.lax.dynamic_slice_in_dim(drives, t, rows)
+        return jax.lax.dynamic_update_slice_in_dim(drives, part + w, t, axis=0)
 
     drives = jnp.zeros((n_steps + rows, network.n_neurons), learned.weights.dtype)
     return jax.lax.fori_loop(0, events.n, add, drives)[:n_steps]
 
 
 def traces_of(rule: Rule, raster: Array, longest: int, dt: Array | float) -> Array:
-    """The presynaptic traces of all inputs after each step, the steps of the longest delay before the first one
-    included: [longest + n_steps, n_active].
+    """Compute the presynaptic traces of all inputs after each step.
+
+    Args:
+        rule: The learning rule.
+        raster: Input spikes, bool[n_steps, n_active].
+        longest: Longest delay, in steps; the traces begin so many steps before the first one.
+        dt: Time step, ms.
+
+    Returns:
+        float32[longest + n_steps, n_active].
     """
 
     def step(trace, spikes):
@@ -88,8 +114,16 @@ def traces_of(rule: Rule, raster: Array, longest: int, dt: Array | float) -> Arr
 
 
 def traces_at(traces: Array, t: Array, delay: Array | None, longest: int) -> Array:
-    """The presynaptic traces that synapses of some `delay` [n, n_active] see in step t: [n, n_active], or [n_active]
-    for all of them.
+    """Look up the presynaptic traces that delayed synapses see in one step.
+
+    Args:
+        traces: From `traces_of`.
+        t: The step, int32[].
+        delay: Delays in steps, [n, n_active]; None without delays.
+        longest: Longest delay, in steps.
+
+    Returns:
+        [n, n_active], or [n_active] for all synapses where there are no delays.
     """
     if delay is None:
         return traces[t + longest]
@@ -97,11 +131,18 @@ def traces_at(traces: Array, t: Array, delay: Array | None, longest: int) -> Arr
 
 
 def product(left: Array, active: Array, weights: Array) -> Array:
-    """left [m, n_active] @ weights[active] [n_active, n_neurons], where `active` int32[n_active] ascends and n_input
-    marks a place that is none, to be left out.
+    """Multiply by the weights of the active inputs: left @ weights[active].
 
-    In blocks of rows, of which there are as many as this presentation needs: most images have far fewer bright pixels
-    than the brightest, and the weights of a large network are not copied.
+    The product is computed in blocks of rows, as many as this presentation needs: most images have far fewer bright
+    pixels than the brightest, and the weights of a large network are not copied.
+
+    Args:
+        left: [m, n_active].
+        active: Indices of the inputs in ascending order, int32[n_active]; n_input marks an unused place.
+        weights: [n_input, n_neurons].
+
+    Returns:
+        [m, n_neurons].
     """
     n_input, n_neurons = weights.shape
     size = -(-left.shape[1] // ROWS) * ROWS
@@ -110,8 +151,8 @@ def product(left: Array, active: Array, weights: Array) -> Array:
 
     def add(block, total):
         rows = jax.lax.dynamic_slice(active, (block * ROWS,), (ROWS,))
-        some = jax.lax.dynamic_slice(left, (0, block * ROWS), (left.shape[0], ROWS))
-        return total + some @ weights.at[rows].get(mode="fill", fill_value=0.0)
+        part = jax.lax.dynamic_slice(left, (0, block * ROWS), (left.shape[0], ROWS))
+        return total + part @ weights.at[rows].get(mode="fill", fill_value=0.0)
 
     n_blocks = -(-jnp.sum(active < n_input) // ROWS)
     return jax.lax.fori_loop(0, n_blocks, add, jnp.zeros((left.shape[0], n_neurons), weights.dtype))

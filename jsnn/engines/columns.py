@@ -1,4 +1,4 @@
-"""What engines that touch few columns of the weights share: what becomes of those, and of the others."""
+"""Functions shared by the engines that read and write only the weight columns of neurons that fire."""
 
 import dataclasses
 
@@ -11,28 +11,56 @@ from jsnn.core.protocols import Rule
 from jsnn.engines import plasticity
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
-SLACK = 1e-2  # mV, between a bound and a threshold: more than the rounding of float32
+SLACK = 1e-2  # mV between a bound and a threshold: more than the rounding of float32
 
 
 def apply_bounds(
     rule: Rule, columns: Array, at_active: Array, active: Array, n_spikes: Array, in_first_step: Array
 ) -> Array:
-    """Columns [n_input, n] after a presentation, within their bounds: `at_active` [n, n_active] at the inputs that were
-    `active`, and elsewhere what silent inputs learn from `n_spikes` [n] and `in_first_step` bool[n].
+    """Finish the weight columns of a presentation, within their bounds.
+
+    Args:
+        rule: The learning rule.
+        columns: Columns before the presentation, mV, [n_input, n].
+        at_active: Weights of the active inputs after it, mV, [n, n_active].
+        active: Indices of the active inputs, int32[n_active]; n_input marks an unused place.
+        n_spikes: Spikes of each neuron, [n].
+        in_first_step: Whether each neuron fired in the first step, bool[n].
+
+    Returns:
+        Columns after the presentation, mV, [n_input, n]: `at_active` where inputs were active; elsewhere what silent
+        inputs learn (`jsnn.engines.plasticity.update_silent_inputs`).
     """
     columns = plasticity.update_silent_inputs(rule, columns, n_spikes, in_first_step)
     return columns.at[active].set(at_active.T, mode="drop")
 
 
 def select_if(fits: Array, after: Learned, before: Learned) -> Learned:
-    """`before`, with the thresholds and scales of `after` if a presentation fits into its engine."""
+    """Select thresholds and scales after a presentation if it fits into its engine, and those before it otherwise.
+
+    Args:
+        fits: Whether the presentation fits, bool[].
+        after: What the network has learned after it.
+        before: What the network has learned before it.
+
+    Returns:
+        `before` with theta and scale of `after` where `fits`; the weights are always those of `before`.
+    """
     new, old = (after.theta, after.scale), (before.theta, before.scale)
     theta, scale = jax.tree.map(lambda a, b: jnp.where(fits, a, b), new, old)
     return dataclasses.replace(before, theta=theta, scale=scale)
 
 
 def columns_to_correct(network: CompetitiveNetwork, weights: Array) -> Array:
-    """Whether the bounds or the normalisation would move a column of weights `[n_input, n]`: bool[n]."""
+    """Find the weight columns that the bounds or the normalisation would change.
+
+    Args:
+        network: The network.
+        weights: mV, [n_input, n].
+
+    Returns:
+        bool[n].
+    """
     outside = jnp.any((weights < network.rule.w_min) | (weights > network.rule.w_max), axis=0)
     if network.norm is None:
         return outside
@@ -42,7 +70,14 @@ def columns_to_correct(network: CompetitiveNetwork, weights: Array) -> Array:
 
 
 def inhibits_without_spikes(network: CompetitiveNetwork) -> str | None:
-    """Whether neurons are inhibited although none has fired, in a line; None if they are not."""
+    """Say whether neurons are inhibited although none has fired.
+
+    Args:
+        network: The network, with numbers that are not traced.
+
+    Returns:
+        The reason in one line; None if they are not.
+    """
     silent = jnp.zeros((1, 2), bool)
     state = network.inhibition.init(silent.shape)
     for _ in range(5):
@@ -53,7 +88,14 @@ def inhibits_without_spikes(network: CompetitiveNetwork) -> str | None:
 
 
 def changes_silent_neurons(network: CompetitiveNetwork) -> str | None:
-    """Whether the rule moves the weights of a neuron that has not fired, in a line; None if it does not."""
+    """Say whether the rule changes the weights of a neuron that has not fired.
+
+    Args:
+        network: The network, with numbers that are not traced.
+
+    Returns:
+        The reason in one line; None if it does not.
+    """
     weights = jnp.array([-0.5, 0.0, 0.5, 1.0])
     if np.all(np.asarray(network.rule.on_pre(weights, 0.0, 0.0)) == 0):
         return None

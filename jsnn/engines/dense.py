@@ -13,7 +13,7 @@ from jsnn.networks.competitive import CompetitiveNetwork, Fast, Learned
 
 @node
 class Recording(Node):
-    """What happened in every step, for pictures and for comparing engines."""
+    """Spikes, potentials and thresholds in every step, for figures and for comparing engines."""
 
     spikes: Array  # bool[n_steps, batch, n_neurons]
     v: Array  # mV, [n_steps, batch, n_neurons], after resets
@@ -22,16 +22,16 @@ class Recording(Node):
 
 
 def delayed(raster: Array) -> Array:
-    """The raster one step later: what arrives in each step."""
+    """Delay a raster by one step: the spikes that arrive in each step, of the shape of `raster` [n_steps, ...]."""
     return jnp.concatenate([jnp.zeros_like(raster[:1]), raster[:-1]])
 
 
 @dataclasses.dataclass(frozen=True)
 class Dense(Online):
-    """The engine of this module: every network, and batches in lockstep. It has nothing to remember between them."""
+    """The dense engine, for every network and for batches in lockstep; see `jsnn.engines.dense`."""
 
     def start(self, network: CompetitiveNetwork, learned: Learned) -> tuple[()]:
-        """Nothing."""
+        """Return (): this engine has no state between presentations."""
         del network, learned
         return ()
 
@@ -46,7 +46,7 @@ class Dense(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
-        """See `jsnn.engines.Engine`."""
+        """Present one batch to a network that learns; see `jsnn.engines.Engine.present`."""
         key = keys[0]
         if len(spikes) == 1:
             learned, counts, _ = present(network, learned, spikes[0][:, None], valid, dt, key, active[0])
@@ -63,7 +63,7 @@ class Dense(Online):
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.engines.InferenceEngine`."""
+        """Present a batch to a frozen network; see `jsnn.engines.InferenceEngine.infer`."""
 
         def one(raster, key):
             return infer(network, learned, raster[:, None], dt, key)[0][0]
@@ -72,8 +72,15 @@ class Dense(Online):
 
 
 def spread(spikes: Array, active: Array, n_input: int) -> Array:
-    """Spikes of the inputs `active` int32[batch, n_active], bool[batch, n_steps, n_active], in their places among all
-    inputs: bool[n_steps, batch, n_input]. A place of `n_input` or more is none.
+    """Put the spikes of active inputs in their places among all inputs.
+
+    Args:
+        spikes: bool[batch, n_steps, n_active].
+        active: Indices of these inputs, int32[batch, n_active]; n_input or more marks an unused place.
+        n_input: Number of inputs.
+
+    Returns:
+        bool[n_steps, batch, n_input].
     """
     n_active = active.shape[1]
 
@@ -93,36 +100,45 @@ def present(
     key: Array,
     active: Array | None = None,
 ) -> tuple[Learned, Array, Recording]:
-    """Present a batch, with plasticity: `raster` bool[n_steps, batch, n_input] -> what was learned, and the counts.
+    """Present a batch to a network that learns.
 
     Per step: drive from the input spikes of the step before; theta's decay (if steps are its clock); membranes,
-    tie-break, resets; theta's growth; traces; rule; bounds. So weights that the normalisation has lifted over their
-    bound are back within it after the first step, before anything drives a neuron through them; a spike in that very
-    step still changes them from where they are. `infer` uses them as they are.
+    winner-take-all, resets; theta's growth; traces; rule; bounds. So weights that the normalisation has lifted over
+    their bound are back within it after the first step, before anything drives a neuron through them; a spike in that
+    very step still changes them from where they are. `infer` uses them as they are.
 
     After the last step: theta's decay over the presentations (if that is its clock), synaptic scaling, normalisation of
     the columns.
 
-    `valid` bool[batch] marks the real presentations of a batch that is not full: the others stay silent.
-    Returns the new `Learned`, the output spike counts `float32[batch, n_neurons]` and a `Recording` (which costs
-    nothing where it is not used).
+    With `active`, only the weights of these inputs are carried through the steps. Silent inputs drive nothing, and what
+    they learn depends only on how often a neuron spikes.
 
-    `active` int32[n_active], where given, says which inputs `raster` bool[n_steps, batch, n_active] is of; all others
-    are silent, and so is a place that is no input (n_input or more). Only the weights of these are carried through
-    the steps. Silent inputs drive nothing, and what they learn depends on the number of a neuron's spikes alone. The
-    batch is one then.
+    Args:
+        network: The network.
+        learned: What it has learned before the batch.
+        raster: Input spikes, bool[n_steps, batch, n_input], or of the inputs in `active` bool[n_steps, 1, n_active].
+        valid: Which presentations are real, bool[batch]; the others fill up the batch and stay silent.
+        dt: Time step, ms.
+        key: Random key.
+        active: Indices of the inputs of which `raster` is, int32[n_active], for a batch of one; n_input or more
+            marks an
+            unused place. By default all inputs.
+
+    Returns:
+        What the network has learned after the batch, the spike counts, float32[batch, n_neurons], and a `Recording`,
+        which costs nothing where it is not used.
     """
     raster = raster & valid[:, None]
     if active is None:
         learned, counts, recording = _steps(network, learned, raster, valid, dt, key)
     else:
-        at = jax.tree.map(lambda x: x.at[active].get(mode="fill", fill_value=0), (learned.weights, learned.delay))
-        some = dataclasses.replace(learned, weights=at[0], delay=at[1])
-        some, counts, recording = _steps(network, some, raster, valid, dt, key)
+        values = jax.tree.map(lambda x: x.at[active].get(mode="fill", fill_value=0), (learned.weights, learned.delay))
+        at_active = dataclasses.replace(learned, weights=values[0], delay=values[1])
+        at_active, counts, recording = _steps(network, at_active, raster, valid, dt, key)
         n_spikes, in_first_step = jnp.sum(counts, axis=0), recording.spikes[0, 0]
         weights = plasticity.update_silent_inputs(network.rule, learned.weights, n_spikes, in_first_step)
-        weights = weights.at[active].set(some.weights, mode="drop")
-        learned = dataclasses.replace(some, weights=weights, delay=learned.delay)
+        weights = weights.at[active].set(at_active.weights, mode="drop")
+        learned = dataclasses.replace(at_active, weights=weights, delay=learned.delay)
     n_valid, duration = jnp.sum(valid), raster.shape[0] * dt
     after = network.homeostasis(learned, learned.theta, jnp.sum(counts, axis=0), n_valid, duration)
     return dataclasses.replace(after, weights=network.normalise(learned.weights)), counts, recording
@@ -150,7 +166,7 @@ def _steps(
             drive = arrived.astype(weights.dtype) @ weights
         else:
             drive = jnp.sum(jnp.where(arrived, weights, 0.0), axis=0, keepdims=True)
-        at = theta
+        theta_compared = theta
         fast, was_reset, v = network.step(fast, gains * drive, theta, dt, draws)
         fast = dataclasses.replace(fast, spikes=fast.spikes & valid[:, None])
         if adaptation is not None:
@@ -170,7 +186,7 @@ def _steps(
             dw = plasticity.change_per_synapse(rule, weights, arrived, size, pre, post.fast)
         weights = jnp.clip(weights + dw, rule.w_min, rule.w_max)
         carry = weights, theta, fast, pre, post, fired, past, arrived
-        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v, v_before=v, theta=at)
+        return carry, Recording(spikes=fast.spikes, v=fast.neuron.v, v_before=v, theta=theta_compared)
 
     silent = jnp.zeros((batch, network.n_neurons), bool)
     arrived = jnp.zeros((batch, n_input) if delay is None else delay.shape, bool)
@@ -190,8 +206,14 @@ def _steps(
 
 
 def drives(learned: Learned, raster: Array) -> Array:
-    """What arrives in every step from a `raster` bool[n_steps, batch, n_input]: the sums of the weights, mV,
-    [n_steps, batch, n_neurons].
+    """Sum the weights of the spikes that arrive in every step.
+
+    Args:
+        learned: What the network has learned.
+        raster: Input spikes, bool[n_steps, batch, n_input].
+
+    Returns:
+        The drives before gains, mV, [n_steps, batch, n_neurons].
     """
     n_steps, batch, n_input = raster.shape
     weights, delay = learned.weights, learned.delay
@@ -210,9 +232,19 @@ def drives(learned: Learned, raster: Array) -> Array:
 def infer(
     network: CompetitiveNetwork, learned: Learned, raster: Array, dt: Array | float, key: Array
 ) -> tuple[Array, Recording]:
-    """Present a batch to the frozen network: counts `float32[batch, n_neurons]`, and a `Recording`.
+    """Present a batch to a frozen network.
 
     The weights do not change, so the drive of the whole presentation is one matrix product.
+
+    Args:
+        network: The network.
+        learned: What it has learned.
+        raster: Input spikes, bool[n_steps, batch, n_input].
+        dt: Time step, ms.
+        key: Random key.
+
+    Returns:
+        The spike counts, float32[batch, n_neurons], and a `Recording`.
     """
     n_steps, batch, _ = raster.shape
     drive = network.gains(learned) * drives(learned, raster)

@@ -2,21 +2,21 @@
 
 It computes what `jsnn.engines.dense` defines, for one presentation at a time, from three observations.
 
-A neuron's weights change only once it has fired: until then its trace is zero, and a local rule does nothing at a
-presynaptic spike while the postsynaptic trace is zero. So all drives of a presentation are a matrix product with the
-weights it starts with, but for the few *touched* neurons that fire in it. Their columns are carried as a small block
-`[n_active, capacity]`, to which the rule's own two functions apply in every step.
+A neuron's weights cannot change before its first spike: until then its trace is zero, and a local rule does nothing at
+a presynaptic spike while the postsynaptic trace is zero. So all drives of a presentation are a matrix product with the
+weights it starts with, except for the few neurons that fire in it: the *active set*. Their columns are carried as a
+small block `[n_active, capacity]`, to which the rule's own two functions apply in every step.
 
-Neurons that have not fired are inhibited alike. So inhibition is computed among the touched neurons and one silent
-neuron, which stands for all others.
+Neurons that have not fired are inhibited alike. So inhibition is computed among the active set and one silent neuron,
+which stands for all inactive ones.
 
-Once the winners have silenced the rest, no other neuron can reach its threshold for a while, and it can be seen
-beforehand: by the sum of its drives over a piece of the presentation. Such a piece is computed for the touched neurons
-only; the others *coast* through it in one go, as their membranes are linear.
+Once the winners have silenced the rest, no other neuron can reach its threshold for a while, and this can be told in
+advance from the sum of its drives over a segment of the presentation. Such a segment is computed step by step for the
+active set only; the inactive neurons are advanced over it in closed form, as their membranes are linear.
 
-What does not fit is left to the sparse engine, whole: a presentation in which more than `capacity` neurons fire, and
-one before which more than `capacity` columns are unsettled (the bounds or the normalisation would move them although
-they do not fire).
+What does not fit is left to the sparse engine as a whole: a presentation in which more than `capacity` neurons fire,
+and one before which the bounds or the normalisation would change more than `capacity` columns although they do not
+fire.
 """
 
 import dataclasses
@@ -49,29 +49,29 @@ from jsnn.synapses import Delta
 
 @node
 class EventState:
-    """Columns that the next presentation has to settle, fired or not."""
+    """The engine state: weight columns that the next presentation has to correct, whether or not their neurons fire."""
 
-    index: Array  # int32[capacity]; n_neurons in a free slot, which is no neuron
-    n: Array  # int32: how many; more than there are slots: the next presentation does not fit
+    index: Array  # int32[capacity]; n_neurons in a free place
+    n: Array  # int32, number of columns; more than `capacity`: the next presentation does not fit
 
 
 @node
 class ActiveSet:
-    """The neurons whose weights a presentation changes, in slots, of which `n` are in use."""
+    """The neurons whose weights a presentation changes, in an array of `capacity` places."""
 
-    index: Array  # int32[capacity]; n_neurons in a free slot
-    n: Array  # int32; more than there are slots: the presentation does not fit
-    weights: Array  # mV, [capacity, n_active]: a row a neuron, as they are changed together
-    theta: Array  # mV, [capacity]; infinity in a free slot
-    gains: Array  # of the drives, [capacity]
+    index: Array  # int32[capacity]; n_neurons in a free place
+    n: Array  # int32, number of neurons; more than `capacity`: the presentation does not fit
+    weights: Array  # mV, [capacity, n_active]: one row for each neuron, as its weights change together
+    theta: Array  # mV, [capacity]; infinity in a free place
+    gains: Array  # factors of the drives, [capacity]
     membranes: State  # [1, capacity]
     post: PostTraces  # [capacity]
-    spikes: Array  # bool[1, capacity + 1], of the step before; the last one is the silent neuron
+    spikes: Array  # bool[1, capacity + 1], spikes of the step before; the last is the silent neuron
 
 
 @node
 class InactiveNeurons:
-    """All other neurons: the touched ones have no place here any more, and an infinite theta."""
+    """All other neurons; active ones have an infinite theta here."""
 
     theta: Array  # mV, [n_neurons]
     membranes: State  # [1, n_neurons]
@@ -79,21 +79,24 @@ class InactiveNeurons:
 
 @node
 class ActiveSetResult:
-    """What became of a presentation, if it fits."""
+    """The result of a presentation; it is meaningless if the active set exceeds its capacity."""
 
-    active_set: ActiveSet  # at the end
+    active_set: ActiveSet  # at the end of the presentation
     theta: Array  # mV, [n_neurons]
     spikes: Array  # bool[n_steps, capacity]
-    advanced: Array  # bool[n_pieces]: which pieces were computed for the touched neurons only
+    advanced: Array  # bool[n_segments]: the segments over which inactive neurons were advanced at once
 
 
 @dataclasses.dataclass(frozen=True)
 class Event(Online):
-    """The engine of this module.
+    """The event engine; see `jsnn.engines.event`.
 
-    `capacity`: the most neurons that fire in a presentation. `segment`: steps that inactive neurons are advanced by at
-    once, where they can; it is made to divide the presentation. With fewer than `min_neurons` neurons a step costs less
-    than to find out.
+    Attributes:
+        capacity: Largest number of neurons that may fire in a presentation.
+        segment: Longest segment, in steps, over which inactive neurons are advanced at once; reduced to a divisor
+            of the
+            presentation. None: never.
+        min_neurons: With fewer neurons than this, a step costs less than finding out whether it can be skipped.
     """
 
     capacity: int = 6
@@ -101,10 +104,10 @@ class Event(Online):
     min_neurons: int = 0
 
     def start(self, network: CompetitiveNetwork, learned: Learned) -> EventState:
-        """What the first presentation has to know."""
-        unsettled = columns_to_correct(network, learned.weights)
-        index = jnp.nonzero(unsettled, size=self.capacity, fill_value=network.n_neurons)[0]
-        return EventState(index=index.astype(jnp.int32), n=jnp.sum(unsettled, dtype=jnp.int32))
+        """Find the columns that the first presentation has to correct; see `jsnn.engines.Engine.start`."""
+        to_correct = columns_to_correct(network, learned.weights)
+        index = jnp.nonzero(to_correct, size=self.capacity, fill_value=network.n_neurons)[0]
+        return EventState(index=index.astype(jnp.int32), n=jnp.sum(to_correct, dtype=jnp.int32))
 
     def present(
         self,
@@ -117,7 +120,7 @@ class Event(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, EventState, Array]:
-        """See `jsnn.engines.Engine`; the batch is one."""
+        """Present one image to a network that learns; see `jsnn.engines.Engine.present`. The batch is one."""
         result = self.simulate(network, learned, engine_state, spikes[0], active[0], valid[0], dt, keys[0])
         return self.commit(network, learned, result, spikes, active, valid, dt, keys)
 
@@ -132,7 +135,21 @@ class Event(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, EventState, Array]:
-        """The result of an attempt, or of the sparse engine if it did not fit."""
+        """Write the result of a presentation into the weights, or repeat it by the sparse engine if it did not fit.
+
+        Args:
+            network: The network.
+            learned: What it has learned before the presentation.
+            result: From `simulate`.
+            spikes: As in `present`, a batch of one.
+            active: As in `present`.
+            valid: As in `present`.
+            dt: Time step, ms.
+            keys: As in `present`.
+
+        Returns:
+            As `present`.
+        """
         active_set, n_spikes = result.active_set, jnp.sum(result.spikes, axis=0)
         fits = active_set.n <= self.capacity
         index = jnp.where(fits, active_set.index, network.n_neurons)
@@ -140,20 +157,20 @@ class Event(Online):
         columns = apply_bounds(network.rule, columns, active_set.weights, active[0], n_spikes, result.spikes[0])
         columns = network.normalise(columns)
         weights = learned.weights.at[:, index].set(columns, mode="drop")
-        unsettled = columns_to_correct(network, columns) & (index < network.n_neurons)
+        to_correct = columns_to_correct(network, columns) & (index < network.n_neurons)
         after = EventState(
-            index=jnp.where(unsettled, index, network.n_neurons)[jnp.argsort(~unsettled)],
-            n=jnp.sum(unsettled, dtype=jnp.int32),
+            index=jnp.where(to_correct, index, network.n_neurons)[jnp.argsort(~to_correct)],
+            n=jnp.sum(to_correct, dtype=jnp.int32),
         )
         counts = jnp.zeros((1, network.n_neurons)).at[0, index].set(n_spikes, mode="drop")
-        rested = network.homeostasis(learned, result.theta, counts[0], valid[0], spikes.shape[1] * dt)
+        after_homeostasis = network.homeostasis(learned, result.theta, counts[0], valid[0], spikes.shape[1] * dt)
 
         def fallback(carry):
             learned, _, counts = Sparse().present(network, carry[1], (), spikes, active, valid, dt, keys)
             return jnp.array(True), learned, self.start(network, learned), counts
 
-        # A loop of one turn at most: a `cond` would copy the weights, here and in every presentation that fits.
-        carry = fits, dataclasses.replace(select_if(fits, rested, learned), weights=weights), after, counts
+        # A loop of at most one turn: a `cond` would copy the weights, here and in every presentation that fits.
+        carry = fits, dataclasses.replace(select_if(fits, after_homeostasis, learned), weights=weights), after, counts
         return jax.lax.while_loop(lambda carry: ~carry[0], fallback, carry)[1:]
 
     def infer(
@@ -165,7 +182,7 @@ class Event(Online):
         dt: Array | float,
         keys: Array,
     ) -> Array:
-        """See `jsnn.engines.InferenceEngine`."""
+        """Present a batch to a frozen network; see `jsnn.engines.InferenceEngine.infer`."""
         frozen_network = frozen(network, jnp.min(learned.weights))
         none = self.no_columns_to_correct(network)
 
@@ -184,7 +201,7 @@ class Event(Online):
         return jax.lax.map(one, (spikes, active, keys))
 
     def no_columns_to_correct(self, network: CompetitiveNetwork) -> EventState:
-        """Before a presentation of which all columns are settled."""
+        """Create the engine state in which no column has to be corrected."""
         return EventState(index=jnp.full(self.capacity, network.n_neurons, jnp.int32), n=jnp.zeros((), jnp.int32))
 
     def change(
@@ -199,17 +216,18 @@ class Event(Online):
         dt: Array | float,
         key: Array,
     ) -> tuple[Array, Array, Array]:
-        """See `jsnn.engines.Online`: only the columns of the neurons that fired are read or written.
+        """Compute the changes that one presentation makes; see `jsnn.engines.Online.change`.
 
-        A presentation does not fit, either, if a neuron fires in its first step whose weights are outside their bounds.
+        Only the columns of the neurons that fired are read or written. Here a presentation does not fit, either, if a
+        neuron fires in its first step whose weights are outside their bounds.
         """
         bounded = dataclasses.replace(learned, weights=within)
         result = self.simulate(network, bounded, self.no_columns_to_correct(network), spikes, active, valid, dt, key)
         active_set, in_first_step, rule = result.active_set, result.spikes[0], network.rule
         rows = slice(None) if rule.updates_silent_inputs else active[:, None]  # the inputs whose weights may change
         columns = rows, active_set.index
-        lifted, before = (x.at[columns].get(mode="fill", fill_value=0.0) for x in (learned.weights, within))
-        fits = (active_set.n <= self.capacity) & ~jnp.any(in_first_step & jnp.any(lifted != before, axis=0))
+        unclipped, before = (x.at[columns].get(mode="fill", fill_value=0.0) for x in (learned.weights, within))
+        fits = (active_set.n <= self.capacity) & ~jnp.any(in_first_step & jnp.any(unclipped != before, axis=0))
         index = jnp.where(fits, active_set.index, network.n_neurons)
         n_spikes, place = jnp.sum(result.spikes, axis=0), (columns[0], index)
         so_far = total.at[place].get(mode="fill", fill_value=0.0)
@@ -235,27 +253,39 @@ class Event(Online):
         dt: Array | float,
         key: Array,
     ) -> ActiveSetResult:
-        """Present `raster` bool[n_steps, n_active], as far as there are slots for it.
+        """Present one image, as far as the active set has capacity for it.
 
-        If it is not `valid` (bool[]) no neuron fires, not even one that needs no input to do so.
+        Args:
+            network: The network.
+            learned: What it has learned before the presentation.
+            engine_state: Columns to be corrected.
+            raster: Spikes of the inputs in `active`, bool[n_steps, n_active].
+            active: Indices of these inputs, int32[n_active]; n_input marks an unused place.
+            valid: Whether the presentation is real, bool[]; otherwise no neuron fires, not even one that needs no
+                input.
+            dt: Time step, ms.
+            key: Random key.
+
+        Returns:
+            The result, which is meaningless if its active set exceeds the capacity.
         """
         n_steps, n_active = raster.shape
         raster = raster & valid
         capacity, n_neurons = self.capacity, network.n_neurons
         rule, neuron, adaptation, dtype = network.rule, network.neuron, network.neuron.adaptation, learned.weights.dtype
-        columns = learned.weights.at  # of one neuron or several, at the inputs that may fire
+        columns = learned.weights.at  # indexed by active inputs and by neurons
         arriving = dense.delayed(raster)
         gains = jnp.broadcast_to(network.gains(learned), (n_neurons,))
 
         def activate(active_set: ActiveSet, inactive: InactiveNeurons, new: Array) -> tuple[ActiveSet, InactiveNeurons]:
-            """Slots for the neurons in `new` (bool[n_neurons])."""
+            """Move the neurons in `new` (bool[n_neurons]) from the inactive neurons to the active set."""
 
             def one(carry):
                 active_set, inactive, new = carry
                 j, k = jnp.argmax(new).astype(jnp.int32), active_set.n
 
-                def moved(slots, of_others):
-                    return slots.at[:, k].set(jax.lax.dynamic_index_in_dim(of_others, j, 1, False), mode="drop")
+                def copied(places, of_inactive):
+                    return places.at[:, k].set(jax.lax.dynamic_index_in_dim(of_inactive, j, 1, False), mode="drop")
 
                 active_set = dataclasses.replace(
                     active_set,
@@ -266,7 +296,7 @@ class Event(Online):
                     ),
                     theta=active_set.theta.at[k].set(inactive.theta[j], mode="drop"),
                     gains=active_set.gains.at[k].set(gains[j], mode="drop"),
-                    membranes=jax.tree.map(moved, active_set.membranes, inactive.membranes),
+                    membranes=jax.tree.map(copied, active_set.membranes, inactive.membranes),
                 )
                 return (
                     active_set,
@@ -284,18 +314,18 @@ class Event(Online):
 
         def decay_theta(theta: Array, steps: int = 1) -> Array:
             if adaptation is not None:
-                for _ in range(steps):  # one by one, as rounding has it
+                for _ in range(steps):  # one by one, so that rounding is that of the definition
                     theta = adaptation.decay_step(theta, dt)
             return theta
 
         def select_winners(draws: RandomDraws, excess: Array) -> tuple[Array, Array]:
-            """Of neurons in order: which fire, and which are reset (bool[1, ...])."""
+            """Select, of neurons in order of index, which fire and which are reset (bool[1, ...])."""
             excess = jnp.where(valid, excess, -jnp.inf)
             spikes = winners(network.tie_break, excess, draws.tie, network.n_winners)
             return spikes, excess >= 0 if network.ghosts else spikes
 
         def fired(active_set: ActiveSet, spikes: Array, was_reset: Array) -> ActiveSet:
-            """The slots after those in `spikes` fired and those in `was_reset` were reset (bool[1, capacity])."""
+            """Apply spikes and resets (bool[1, capacity]) to the active set."""
             return dataclasses.replace(
                 active_set,
                 spikes=jnp.pad(spikes, ((0, 0), (0, 1))),
@@ -304,7 +334,7 @@ class Event(Online):
             )
 
         def step(carry, inputs, subthreshold):
-            """One step of the touched neurons and, unless they are coasting, of the others."""
+            """Advance the active set by one step and, unless they are `subthreshold`, the inactive neurons too."""
             inactive, active_set, inhibition, pre = carry
             drive, arrive, s_pre, draws = inputs
             inhibition, current = network.inhibition.step(inhibition, active_set.spikes, dt)
@@ -318,14 +348,14 @@ class Event(Online):
             active_set = dataclasses.replace(
                 active_set, theta=theta, membranes=membranes, spikes=jnp.zeros_like(active_set.spikes)
             )
-            # Loops of one turn at most: a `cond` would copy the state of all neurons in every step.
+            # Loops of at most one turn: a `cond` would copy the state of all neurons in every step.
             if subthreshold:
                 crossing = jnp.any(active_excess >= 0)
 
                 def fire(carry):
                     in_order = jnp.argsort(active_set.index)
-                    elected = select_winners(draws, active_excess[:, in_order])
-                    spikes, was_reset = (x[:, jnp.argsort(in_order)] for x in elected)
+                    selected = select_winners(draws, active_excess[:, in_order])
+                    spikes, was_reset = (x[:, jnp.argsort(in_order)] for x in selected)
                     return False, fired(carry[1], spikes, was_reset)
 
                 active_set = jax.lax.while_loop(lambda c: c[0], fire, (crossing, active_set))[1]
@@ -367,7 +397,7 @@ class Event(Online):
             carry, (spikes, _) = jax.lax.scan(lambda c, x: step(c, x, subthreshold=False), carry, xs)
             return carry, spikes
 
-        # The first step brings pending columns into their bounds.
+        # The first step brings the columns to be corrected into their bounds.
         own = columns[active[:, None], engine_state.index].get(mode="fill", fill_value=0.0)
         active_set = ActiveSet(
             index=engine_state.index,
@@ -429,7 +459,14 @@ class Event(Online):
         return with_theta(carry, spikes, advanced)
 
     def segment_length(self, n_steps: int) -> int | None:
-        """The length of the pieces: the longest up to `segment` that divides a presentation, None for no pieces."""
+        """Find the length of segments: the longest divisor of a presentation that is at most `segment`.
+
+        Args:
+            n_steps: Number of time steps of a presentation.
+
+        Returns:
+            The length in steps; None for a presentation that is not divided.
+        """
         if self.segment is None:
             return None
         length = max(n for n in range(1, min(self.segment, n_steps) + 1) if n_steps % n == 0)
@@ -437,7 +474,14 @@ class Event(Online):
 
 
 def refusal(network: CompetitiveNetwork) -> str | None:
-    """Why this engine cannot train a network, in a line; None if it can."""
+    """Say why this engine cannot train a network.
+
+    Args:
+        network: The network, with numbers that are not traced.
+
+    Returns:
+        The reason in one line; None if the engine can train it.
+    """
     if network.longest_delay:
         return "its synapses have delays"
     if not isinstance(network.synapse, Delta):

@@ -1,4 +1,4 @@
-"""A network that does not learn, for engines that present: the event engine answers with it."""
+"""A network that does not learn, for inference by engines that are made for learning."""
 
 import dataclasses
 
@@ -14,7 +14,7 @@ from jsnn.networks.competitive import CompetitiveNetwork
 class Frozen:
     """The rule of a network that does not learn."""
 
-    w_min: Array | float  # mV: no weight is below
+    w_min: Array | float  # mV, a lower bound of the weights
     w_max: float = float("inf")
     pre_trace: Trace = Trace()
     post_trace = None
@@ -22,16 +22,24 @@ class Frozen:
     updates_silent_inputs = False
 
     def on_pre(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """Nothing."""
+        """Return zeros; see `jsnn.core.protocols.Rule.on_pre`."""
         return jnp.zeros_like(w)
 
     def on_post(self, w: Array, pre: Array | float, post: Array | float) -> Array | float:
-        """Nothing."""
+        """Return zeros; see `jsnn.core.protocols.Rule.on_post`."""
         return jnp.zeros_like(w)
 
 
 def frozen(network: CompetitiveNetwork, w_min: Array | float = 0.0) -> CompetitiveNetwork:
-    """The network that responds as this one does, but learns nothing; no weight is below `w_min`."""
+    """Replace everything in a network that learns, so that it only responds.
+
+    Args:
+        network: The network.
+        w_min: A bound that no weight is below, mV.
+
+    Returns:
+        The network without plasticity, adaptation and normalisation.
+    """
     neuron = network.neuron
     if neuron.adaptation is not None:
         neuron = dataclasses.replace(neuron, adaptation=None)  # pyright: ignore[reportArgumentType]

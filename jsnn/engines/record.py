@@ -21,27 +21,27 @@ class Record(Node):
     v: Array  # mV, [n_steps, n_neurons]: membrane potentials at the end of the steps, before a spike resets them
     theta: Array  # mV, [n_steps, n_neurons]: the adaptive parts of the thresholds; zero for fixed thresholds
     threshold: Array  # mV, [n_steps, n_neurons]: what v is compared with; where v is below, the neuron does not fire,
-    # unless its threshold is noisy (SRM0); where v reaches it, a tie-break may still silence the neuron
+    # unless its threshold is noisy (SRM0); where v reaches it, the winner-take-all may still silence the neuron
     dt: Array  # ms, of a step; a scalar
 
     def one(self, b: int) -> "Record":
-        """Presentation `b` of a batch."""
+        """Return presentation `b` of a batch."""
         return jax.tree.map(lambda x: x[b] if x.ndim else x, self)
 
 
 def of(raster: Array, recording: Recording, v_threshold: Array | float, dt: Array | float) -> Record:
-    """The record of a batch of presentations.
+    """Create the record of a batch of presentations.
 
     Args:
-        raster: bool[n_steps, batch, n_input], the input spikes.
+        raster: Input spikes, bool[n_steps, batch, n_input].
         recording: What the dense engine has recorded of them.
-        v_threshold: mV, the threshold of the neurons without its adaptive part.
-        dt: ms, of a step.
+        v_threshold: Threshold of the neurons without its adaptive part, mV.
+        dt: Time step, ms.
 
     Returns:
         A record with an axis of the batch in front.
     """
     theta = jnp.broadcast_to(recording.theta[:, None], recording.v.shape)
-    whole = raster, recording.spikes, recording.v_before, theta, v_threshold + theta
-    input_spikes, spikes, v, theta, threshold = (jnp.moveaxis(x, 1, 0) for x in whole)
+    arrays = raster, recording.spikes, recording.v_before, theta, v_threshold + theta
+    input_spikes, spikes, v, theta, threshold = (jnp.moveaxis(x, 1, 0) for x in arrays)
     return Record(input_spikes=input_spikes, spikes=spikes, v=v, theta=theta, threshold=threshold, dt=jnp.asarray(dt))

@@ -1,9 +1,9 @@
 """The sparse engine: online learning spike by spike, for networks in which many neurons fire.
 
 It computes what `jsnn.engines.dense` defines, for one presentation at a time. In each step only the rows of the inputs
-that fire and the columns of the neurons that fire are touched, one after the other, in place: the cost is one add and
-one application of the rule's functions for each synaptic event. As the rows of this step are the drive of the next one,
-they are summed on the way.
+that fire and the columns of the neurons that fire are changed, one after the other, in place: the cost is one addition
+and one application of the rule's functions for each synaptic event. As the rows of this step are the drive of the next
+one, they are summed on the way.
 """
 
 import dataclasses
@@ -17,16 +17,23 @@ from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
 
 def refusal(network: CompetitiveNetwork) -> str | None:
-    """Why this engine cannot train a network, in a line; None if it can."""
+    """Say why this engine cannot train a network.
+
+    Args:
+        network: The network.
+
+    Returns:
+        The reason in one line; None if the engine can train it.
+    """
     return "its synapses have delays" if network.longest_delay else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Sparse(Online):
-    """The engine of this module. It has nothing to remember between presentations."""
+    """The sparse engine; see `jsnn.engines.sparse`."""
 
     def start(self, network: CompetitiveNetwork, learned: Learned) -> tuple[()]:
-        """Nothing."""
+        """Return (): this engine has no state between presentations."""
         del network, learned
         return ()
 
@@ -41,7 +48,7 @@ class Sparse(Online):
         dt: Array | float,
         keys: Array,
     ) -> tuple[Learned, tuple[()], Array]:
-        """See `jsnn.engines.Engine`; the batch is one."""
+        """Present one image to a network that learns; see `jsnn.engines.Engine.present`. The batch is one."""
         rule, adaptation = network.rule, network.neuron.adaptation
         raster = spikes[0] & valid[0]
         n_steps, n_active = raster.shape
@@ -70,21 +77,21 @@ class Sparse(Online):
             post, size = plasticity.update_traces(rule, post, fired, dt)
 
             def neuron_fired(carry):
-                weights, left = carry
-                j = jnp.argmax(left)
+                weights, remaining = carry
+                j = jnp.argmax(remaining)
                 w = jax.lax.dynamic_slice(weights, (0, j), (n_active, 1))[:, 0]
                 dw = size[j] * rule.on_post(w, pre, 0.0)
                 if post.fast is not None:
                     dw = dw + jnp.where(s_pre, rule.on_pre(w, 0.0, post.fast[j]), 0.0)
                 w = clipped(w + dw)
-                return jax.lax.dynamic_update_slice(weights, w[:, None], (0, j)), left.at[j].set(False)
+                return jax.lax.dynamic_update_slice(weights, w[:, None], (0, j)), remaining.at[j].set(False)
 
             def input_fired(k, carry):
                 weights, drive = carry
                 i = firing[k]
                 w = jax.lax.dynamic_slice(weights, (i, 0), (1, drive.size))[0]
                 if post.fast is not None:
-                    w = jnp.where(fired, w, clipped(w + rule.on_pre(w, 0.0, post.fast)))  # those that fired are done
+                    w = jnp.where(fired, w, clipped(w + rule.on_pre(w, 0.0, post.fast)))  # fired: done above
                     weights = jax.lax.dynamic_update_slice(weights, w[None], (i, 0))
                 return weights, drive + jax.lax.dynamic_slice(weights, (i, 0), (1, drive.size))[0]
 
@@ -102,7 +109,7 @@ class Sparse(Online):
             plasticity.initial_traces(rule, learned.theta.shape),
         )
         steps = raster, jnp.arange(n_steps), network.draws(keys[0], n_steps, 1)
-        # The first step also brings weights into their bounds that have no part in it; nothing drives the network yet.
+        # The first step also clips the weights of inputs that do not fire in it; nothing drives the network yet.
         (weights, theta, fast, _, *traces), fired = step(start, jax.tree.map(lambda x: x[0], steps))
         weights = clipped(weights)
         drive = jnp.sum(jnp.where(raster[0][:, None], weights, 0.0), axis=0)
@@ -110,7 +117,7 @@ class Sparse(Online):
         (weights, theta, *_), all_fired = jax.lax.scan(step, (weights, theta, fast, drive, *traces), later)
         counts = fired + jnp.sum(all_fired, axis=0, dtype=float)
 
-        whole = plasticity.update_silent_inputs(rule, learned.weights, counts, fired)
-        whole = whole.at[active[0]].set(weights, mode="drop")
+        updated = plasticity.update_silent_inputs(rule, learned.weights, counts, fired)
+        updated = updated.at[active[0]].set(weights, mode="drop")
         after = network.homeostasis(learned, theta, counts, valid[0], n_steps * dt)
-        return dataclasses.replace(after, weights=network.normalise(whole)), engine_state, counts[None]
+        return dataclasses.replace(after, weights=network.normalise(updated)), engine_state, counts[None]

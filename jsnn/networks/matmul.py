@@ -1,15 +1,16 @@
-"""What the synapses of a layer multiply, with gradients of the weights that are fast on a CPU.
+"""The products of weights and inputs of a layer, with weight gradients that are fast on a CPU.
 
 A dense layer, and a convolution of stride 1, zero-padded to the size of its input:
 
     y = x W,    dW = x^T dy
     y[r, c] = sum_(i, j) x[r + i - before, c + j - before] W[i, j],    dW[i, j] = sum_(r, c) x[...]^T dy[r, c]
 
-XLA's CPU backend multiplies matrices by its fast kernels unless the left one is transposed: it is, in dW, so x^T is
-written out first (512 inputs, 8000 rows: 23 instead of 28 ms); or dy^T where that is far less, for (dy^T x)^T.
-It computes dW of a convolution as one whose kernel is as large as an image, at an eighth of the speed of y. Here all
-k^2 blocks of dW are one product: of the inputs shifted along a row by each j, side by side, and of dy shifted along a
-column by each i, side by side: [k * inputs, pixels] times [pixels, k * outputs], in vain only where it is padded.
+XLA's CPU backend multiplies matrices by its fast kernels unless the left one is transposed. In dW it is, so x^T is
+written out first (512 inputs, 8000 rows: 23 instead of 28 ms); or dy^T where that is far smaller, for (dy^T x)^T. XLA
+computes dW of a convolution as one whose kernel is as large as an image, at an eighth of the speed of y. Here all k^2
+blocks of dW are one product: of the inputs shifted along a row by each j, side by side, and of dy shifted along a
+column by each i, side by side: [k * inputs, pixels] times [pixels, k * outputs], with superfluous work only at the
+padding.
 """
 
 from typing import Any
@@ -18,12 +19,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-PIXELS = 4096  # of a product: the shifted copies are still in the cache when they are multiplied
+PIXELS = 4096  # largest number of pixels in a product: the shifted copies are multiplied while they are in the cache
 
 
 @jax.custom_vjp
 def multiply(x: Array, weights: Array) -> Array:
-    """[n, outputs] of `x` [n, inputs] and `weights` [inputs, outputs]."""
+    """Multiply `x` [n, inputs] by `weights` [inputs, outputs]: [n, outputs]."""
     return x @ weights
 
 
@@ -31,16 +32,16 @@ def _multiply_forwards(x: Array, weights: Array) -> tuple[Array, tuple[Array, Ar
     return multiply(x, weights), (x, weights)
 
 
-def _multiply_backwards(seen: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, weights = seen
+def _multiply_backwards(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, weights = residuals
     n, (n_in, n_out) = len(x), weights.shape
-    if 4 * (n + n_in) * n_out < n * n_in:  # numbers to transpose: far less than those of x
+    if 4 * (n + n_in) * n_out < n * n_in:  # far fewer numbers to transpose than x has
         return dy @ weights.T, _apart(_apart(dy.T) @ x).T
     return dy @ weights.T, _apart(x.T) @ dy
 
 
 def _apart(x: Array) -> Array:
-    """`x`, computed on its own: XLA would make a transposition a part of the product again (CPU)."""
+    """Compute `x` on its own: XLA would merge a transposition into the product again (CPU)."""
     return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
 
 
@@ -55,7 +56,15 @@ def _convolution(x: Array, kernel: Array, before: int) -> Array:
 
 @jax.custom_vjp
 def convolve(x: Array, kernel: Array) -> Array:
-    """[n, height, width, outputs] of `x` [n, height, width, inputs] and a square `kernel` [k, k, inputs, outputs]."""
+    """Convolve images with a square kernel, zero-padded, with stride 1.
+
+    Args:
+        x: [n, height, width, inputs].
+        kernel: [k, k, inputs, outputs].
+
+    Returns:
+        [n, height, width, outputs].
+    """
     return _convolution(x, kernel, (len(kernel) - 1) // 2)
 
 
@@ -63,9 +72,9 @@ def _convolve_forwards(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arr
     return convolve(x, kernel), (x, kernel)
 
 
-def _convolve_backwards(seen: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    x, kernel = seen
-    # dx as the convolution that it is: XLA's own transposed one falls out of the fast path inside a lax.scan (CPU).
+def _convolve_backwards(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    # dx is written as a convolution: XLA's own transposed one leaves the fast path inside a lax.scan (CPU).
     dx = _convolution(dy, kernel[::-1, ::-1].swapaxes(2, 3), len(kernel) // 2)
     return dx, weight_gradient(x, dy, len(kernel))
 
@@ -74,7 +83,16 @@ convolve.defvjp(_convolve_forwards, _convolve_backwards)
 
 
 def weight_gradient(x: Array, dy: Array, k: int) -> Array:
-    """dW [k, k, inputs, outputs] of `x` [n, height, width, inputs] and `dy` [n, height, width, outputs]."""
+    """Compute the gradient of the kernel of `convolve`.
+
+    Args:
+        x: Inputs, [n, height, width, inputs].
+        dy: Gradient of the outputs, [n, height, width, outputs].
+        k: Width of the kernel.
+
+    Returns:
+        dW, [k, k, inputs, outputs].
+    """
     if jax.default_backend() != "cpu":
         kernel = jnp.zeros((k, k, x.shape[-1], dy.shape[-1]), x.dtype)
         return jax.linear_transpose(lambda w: _convolution(x, w, (k - 1) // 2), kernel)(dy)[0]
@@ -97,13 +115,34 @@ def weight_gradient(x: Array, dy: Array, k: int) -> Array:
 
 
 def dense(x: Array, weights: Array, dimension_numbers: Any, **options: Any) -> Array:
-    """`multiply` as `flax.linen.Dense(dot_general=)` calls it."""
+    """Compute `multiply` with the arguments of `flax.linen.Dense(dot_general=...)`.
+
+    Args:
+        x: [n, inputs].
+        weights: [inputs, outputs].
+        dimension_numbers: Not used; flax's are those of a matrix product.
+        **options: Further arguments of flax; `precision` has to be None.
+
+    Returns:
+        [n, outputs].
+    """
     assert x.ndim == 2 and options["precision"] is None, (x.shape, dimension_numbers, options)
     return multiply(x, weights)
 
 
 def convolution(x: Array, kernel: Array, strides: Any, padding: Any, **options: Any) -> Array:
-    """`convolve` as `flax.linen.Conv(conv_general_dilated=)` calls it, for convolutions of the kind above only."""
+    """Compute `convolve` with the arguments of `flax.linen.Conv(conv_general_dilated=...)`.
+
+    Args:
+        x: [n, height, width, inputs].
+        kernel: [k, k, inputs, outputs].
+        strides: Has to be 1.
+        padding: Has to be "SAME".
+        **options: Further arguments of flax: without dilation and groups.
+
+    Returns:
+        [n, height, width, outputs].
+    """
     dilations = {*strides, *options["lhs_dilation"], *options["rhs_dilation"], options["feature_group_count"]}
     assert dilations == {1} and padding == "SAME", (strides, padding, options)
     return convolve(x, kernel)

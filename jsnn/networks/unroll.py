@@ -1,4 +1,4 @@
-"""All steps of a layer of neurons whose currents are known, and their gradient.
+"""All time steps of a layer of neurons whose currents are known, and their gradient.
 
     V(t) = max(A[R(V(t-1), z(t-1))] + I(t), V_floor),    z(t) = theta(V(t) - V_threshold)
 
@@ -8,11 +8,11 @@ theta's derivative):
 
     dV(t) = dz(t) psi + A'[dR/dV + dR/dz psi] dV(t+1) where V(t) > V_floor, else 0,    dI(t) = dV(t)
 
-These loops are limited by the bytes they move. All that a gradient needs is found from the potentials (and, of neurons
-with a refractory period, from what is left of it): so they are written over the currents, and their gradient over them,
-and beside the spikes nothing as large is allotted, but for a current that is the same in every step. And what a step
-finds is written down at the beginning of the next one: XLA would compute it twice otherwise, once to write it and once
-to go on.
+These loops are limited by the bytes they move. All that a gradient needs follows from the potentials (and, for neurons
+with a refractory period, from its remaining time): so the potentials are written over the currents, and their gradient
+over the potentials, and besides the spikes nothing as large is allocated, except for a current that is the same in
+every step. And the result of a step is written at the beginning of the next one: otherwise XLA would compute it twice,
+once to write it and once to continue.
 """
 
 import dataclasses
@@ -33,24 +33,39 @@ from jsnn.surrogates import Surrogate
 
 @node
 class Dynamics:
-    """What happens in each step to neurons that add their currents as they are; their thresholds do not adapt."""
+    """The dynamics of one layer in each step: neurons with fixed thresholds that add their currents directly."""
 
     neuron: IF | LIF
     surrogate: Surrogate
     dt: Array | float  # ms
-    fires: bool = static(default=True)  # or integrates only
+    fires: bool = static(default=True)  # False: integrates without firing
     detach_reset: bool = static(default=False)  # no gradient through the reset
 
     def integrate(self, state: Membrane, current: Array) -> Membrane:
-        """One step, up to its spikes."""
+        """Advance by one time step, up to its spikes.
+
+        Args:
+            state: Membranes before the step.
+            current: Input of the step, mV, of their shape.
+
+        Returns:
+            Membranes before the spikes of the step.
+        """
         return self.neuron.integrate(state, current, jnp.zeros(()), self.dt, ())[0]
 
     def excess(self, v: Array) -> Array:
-        """Over the threshold, mV, of potentials before the spikes."""
+        """Compute by how many mV potentials before the spikes exceed the threshold."""
         return v - self.neuron.v_threshold
 
     def fire(self, state: Membrane) -> tuple[Membrane, Array]:
-        """After the spikes of a step; and what other layers see of it: them, or the potentials if none fires."""
+        """Apply the spikes of a step.
+
+        Args:
+            state: Membranes before the spikes.
+
+        Returns:
+            Membranes after the spikes, and the output of the layer: its spikes, or its potentials if it does not fire.
+        """
         if not self.fires:
             return state, state.v
         spikes = surrogates.spike(self.excess(state.v), self.surrogate)
@@ -60,54 +75,77 @@ class Dynamics:
 def simulate_steps(
     dynamics: Dynamics, start: Membrane, current: Array, n_steps: int
 ) -> tuple[Membrane, Membrane, Array]:
-    """`n_steps` from `start`, with `current` [n_steps, ...], or [1, ...] for the same in every step.
+    """Simulate all time steps of a layer.
 
-    Returns the states before the spikes of each step [n_steps, ...], the one after the last step, and what is seen of
-    each step [n_steps, ...]. Raises TypeError for neurons other than IF and LIF.
+    Args:
+        dynamics: The dynamics.
+        start: Membranes at the start.
+        current: Inputs, mV, [n_steps, ...], or [1, ...] for the same in every step.
+        n_steps: Number of time steps.
+
+    Returns:
+        Membranes before the spikes of each step, [n_steps, ...]; those after the last step; and the output of each
+            step,
+        [n_steps, ...].
+
+    Raises:
+        TypeError: The neurons are not IF or LIF.
     """
     if not isinstance(dynamics.neuron, IF | LIF):
-        found = type(dynamics.neuron).__name__
-        raise TypeError(f"the neurons of a layer that has gradients should be IF or LIF, not {found}")
+        name = type(dynamics.neuron).__name__
+        raise TypeError(f"the neurons of a layer that has gradients should be IF or LIF, not {name}")
     constant = len(current) == 1
     first = dynamics.integrate(start, current[0])
-    states, seen = jax.tree.map(lambda x: jnp.zeros((n_steps, *x.shape), x.dtype), (first, first.v))
+    states, outputs = jax.tree.map(lambda x: jnp.zeros((n_steps, *x.shape), x.dtype), (first, first.v))
     if not constant:
         states = dataclasses.replace(states, v=current)
 
     def step(t: Array, carry: Any) -> Any:
-        states, state, _, seen = carry
-        states, (after, now) = _written(states, state, t), dynamics.fire(state)
-        here = current[0] if constant else _read(states.v, t + 1)  # after the last step any: no one asks
-        return states, dynamics.integrate(after, here), after, _written(seen, now, t)
+        states, state, _, outputs = carry
+        states, (after, output) = _written(states, state, t), dynamics.fire(state)
+        next_current = current[0] if constant else _read(states.v, t + 1)  # unused after the last step
+        return states, dynamics.integrate(after, next_current), after, _written(outputs, output, t)
 
-    states, _, end, seen = lax.fori_loop(0, n_steps, step, (states, first, first, seen))
-    return states, end, seen
+    states, _, end, outputs = lax.fori_loop(0, n_steps, step, (states, first, first, outputs))
+    return states, end, outputs
 
 
 def unroll(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[Membrane, Array]:
-    """The state at the end, and what is seen of each step, as in `simulate_steps`.
+    """Simulate all time steps of a layer, with a gradient.
 
-    It has a gradient with respect to the currents, the potential at the start and the numbers of the dynamics, but for
+    There is a gradient with respect to the currents, the potential at the start and the numbers of the dynamics, except
     those of the surrogate, the floor and the refractory period.
+
+    Args:
+        dynamics: The dynamics.
+        start: Membranes at the start.
+        current: Inputs, mV, [n_steps, ...], or [1, ...] for the same in every step.
+        n_steps: Number of time steps.
+
+    Returns:
+        Membranes after the last step, and the output of each step, [n_steps, ...].
+
+    Raises:
+        TypeError: The neurons are not IF or LIF.
     """
-    dynamics = jax.tree.map(lambda x: jnp.asarray(x, start.v.dtype), dynamics)  # numbers may be Python's integers
+    dynamics = jax.tree.map(lambda x: jnp.asarray(x, start.v.dtype), dynamics)  # numbers may be Python integers
     return _unroll(dynamics, start, current, n_steps)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def _unroll(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> Any:
-    _, end, seen = simulate_steps(dynamics, start, current, n_steps)
-    return end, seen
+    _, end, outputs = simulate_steps(dynamics, start, current, n_steps)
+    return end, outputs
 
 
 def _forwards(dynamics: Dynamics, start: Membrane, current: Array, n_steps: int) -> tuple[tuple[Membrane, Array], Any]:
-    states, end, seen = simulate_steps(dynamics, start, current, n_steps)
-    return (end, seen), (dynamics, start, states, current if len(current) == 1 else None)
+    states, end, outputs = simulate_steps(dynamics, start, current, n_steps)
+    return (end, outputs), (dynamics, start, states, current if len(current) == 1 else None)
 
 
-def _backwards(n_steps: int, kept: Any, wanted: tuple[Membrane, Array]) -> tuple[Dynamics, Membrane, Array]:
-    dynamics, start, states, constant = kept  # the current, where it is the same in every step
-    of_end, of_seen = wanted
+def _backwards(n_steps: int, residuals: Any, cotangents: tuple[Membrane, Array]) -> tuple[Dynamics, Membrane, Array]:
+    dynamics, start, states, constant = residuals  # constant: the current if it is the same in every step, else None
+    of_end, of_outputs = cotangents
 
     def step(i: Array, carry: Any) -> Any:
         v, of_v, of_constant, of_dynamics = carry
@@ -117,18 +155,23 @@ def _backwards(n_steps: int, kept: Any, wanted: tuple[Membrane, Array]) -> tuple
             v = _written(v, of_next_current, t + 1)
         else:
             of_constant = of_constant + of_next_current
-        here = Membrane(v=_read(v, t), refractory=_read(states.refractory, t))
-        more, of_v = _pulled(_fire_and_go_on, dynamics, here, (of_v, _read(of_seen, t)))
-        return v, _of_unfloored(dynamics, here.v, of_v), of_constant, jax.tree.map(jnp.add, of_dynamics, more)
+        membrane_t = Membrane(v=_read(v, t), refractory=_read(states.refractory, t))
+        of_step, of_v = _vjp(_fire_and_advance, dynamics, membrane_t, (of_v, _read(of_outputs, t)))
+        return (
+            v,
+            _through_floor(dynamics, membrane_t.v, of_v),
+            of_constant,
+            jax.tree.map(jnp.add, of_dynamics, of_step),
+        )
 
     last = _read(states, n_steps - 1)
-    of_dynamics, of_v = _pulled(_fire_and_end, dynamics, last, (of_end.v, of_seen[-1]))
-    carry = states.v, _of_unfloored(dynamics, last.v, of_v), jnp.zeros_like(of_v), of_dynamics
+    of_dynamics, of_v = _vjp(_fire_and_end, dynamics, last, (of_end.v, of_outputs[-1]))
+    carry = states.v, _through_floor(dynamics, last.v, of_v), jnp.zeros_like(of_v), of_dynamics
     v, of_v, of_constant, of_dynamics = lax.fori_loop(0, n_steps - 1, step, carry)
     of_first_current = _of_current(dynamics, of_v, _read(states.refractory, 0))
-    more, of_start = _pulled(_go_on, dynamics, start, of_v)
+    of_step, of_start = _vjp(_advance, dynamics, start, of_v)
     return (
-        jax.tree.map(jnp.add, of_dynamics, more),
+        jax.tree.map(jnp.add, of_dynamics, of_step),
         dataclasses.replace(jax.tree.map(jnp.zeros_like, start), v=of_start),
         _written(v, of_first_current, 0) if constant is None else (of_constant + of_first_current)[None],
     )
@@ -141,38 +184,41 @@ def _read(x: Any, t: Array | int) -> Any:
     return jax.tree.map(lambda x: lax.dynamic_index_in_dim(x, t, keepdims=False), x)
 
 
-def _written(x: Any, here: Any, t: Array | int) -> Any:
-    return jax.tree.map(lambda x, here: lax.dynamic_update_index_in_dim(x, here, t, 0), x, here)
+def _written(x: Any, value: Any, t: Array | int) -> Any:
+    return jax.tree.map(lambda x, value: lax.dynamic_update_index_in_dim(x, value, t, 0), x, value)
 
 
-def _go_on(dynamics: Dynamics, state: Membrane) -> Array:
-    """The potential a step later, without a current and were there no floor."""
+def _advance(dynamics: Dynamics, state: Membrane) -> Array:
+    """Compute the potential one step later, without a current and without the floor."""
     return dynamics.neuron.advance(state, jnp.zeros(()), 1, dynamics.dt).v
 
 
-def _fire_and_go_on(dynamics: Dynamics, state: Membrane) -> tuple[Array, Array]:
-    after, seen = dynamics.fire(state)
-    return _go_on(dynamics, after), seen
+def _fire_and_advance(dynamics: Dynamics, state: Membrane) -> tuple[Array, Array]:
+    after, outputs = dynamics.fire(state)
+    return _advance(dynamics, after), outputs
 
 
 def _fire_and_end(dynamics: Dynamics, state: Membrane) -> tuple[Array, Array]:
-    after, seen = dynamics.fire(state)
-    return after.v, seen
+    after, outputs = dynamics.fire(state)
+    return after.v, outputs
 
 
-def _pulled(f: Callable[..., Any], dynamics: Dynamics, state: Membrane, wanted: Any) -> tuple[Dynamics, Array]:
-    """From the gradient of what `f` makes of the dynamics and a state to that of the dynamics and of the potential."""
-    return jax.vjp(lambda d, v: f(d, dataclasses.replace(state, v=v)), dynamics, state.v)[1](wanted)
+def _vjp(f: Callable[..., Any], dynamics: Dynamics, state: Membrane, cotangents: Any) -> tuple[Dynamics, Array]:
+    """Pull the gradient of what `f` returns back to the dynamics and to the potential."""
+    return jax.vjp(lambda d, v: f(d, dataclasses.replace(state, v=v)), dynamics, state.v)[1](cotangents)
 
 
-def _of_current(dynamics: Dynamics, of_v: Array, left: Array | None) -> Array:
-    """From the gradient of a potential to that of the step's current; `left` ms refractory at the end of the step."""
-    if left is None:
+def _of_current(dynamics: Dynamics, of_v: Array, remaining: Array | None) -> Array:
+    """Compute the gradient of a step's current from that of its potential.
+
+    `remaining` is what remains of the refractory period at the end of the step, ms.
+    """
+    if remaining is None:
         return of_v
-    before = Membrane(v=of_v, refractory=left + dynamics.dt)
+    before = Membrane(v=of_v, refractory=remaining + dynamics.dt)
     return jnp.where(is_refractory(before, dynamics.dt), 0.0, of_v)
 
 
-def _of_unfloored(dynamics: Dynamics, v: Array, of_v: Array) -> Array:
-    """From the gradient of a potential to that of what it was before the floor."""
+def _through_floor(dynamics: Dynamics, v: Array, of_v: Array) -> Array:
+    """Pull the gradient of a potential back to its value before the floor."""
     return jnp.where(v > dynamics.neuron.v_floor, of_v, 0.0)
