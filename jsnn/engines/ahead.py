@@ -400,7 +400,8 @@ def arriving(recent_spikes: Array, active_set: ActiveSet) -> Array:
     """Find the input spikes that arrive at the synapses of the active set now.
 
     Args:
-        recent_spikes: Spikes of the last steps as bits, uint32[n_active]: bit k tells whether the input fired k steps ago.
+        recent_spikes: Spikes of the last steps as bits, uint32[n_active]: bit k tells whether the input fired k steps
+            ago.
         active_set: The active set.
 
     Returns:

@@ -94,8 +94,7 @@ class Event(Online):
     Attributes:
         capacity: Largest number of neurons that may fire in a presentation.
         segment: Longest segment, in steps, over which inactive neurons are advanced at once; reduced to a divisor
-            of the
-            presentation. None: never.
+            of the presentation. None: never.
         min_neurons: With fewer neurons than this, a step costs less than finding out whether it can be skipped.
     """
 
