@@ -228,7 +228,7 @@ def _lock(descriptor: int, path: Path) -> bool:
 
 
 def _is(path: Path, descriptor: int) -> bool:
-    """Whether an open file is still the one at a path."""
+    """Find out whether an open file is still the one at a path."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except OSError:

@@ -27,7 +27,7 @@ from jsnn.synapses import Delta
 
 @node
 class Learned(Node):
-    """What a network has learned: training changes it, inference cannot."""
+    """The learned state of a network, which training changes and inference cannot."""
 
     weights: Array  # mV, [n_input, n_neurons]
     theta: Array  # mV, [n_neurons]: the adaptive part of the thresholds; zero for a fixed threshold
