@@ -15,6 +15,7 @@ from jax import Array
 from jax.core import Tracer
 from jax.typing import ArrayLike
 
+from jsnn.core import numerics
 from jsnn.core.errors import InputError
 from jsnn.core.protocols import CurrentDriven, Neuron
 from jsnn.engines import dense, record
@@ -66,10 +67,10 @@ def simulate_neuron(
         raise InputError(
             f"{type(neuron).__name__} has no drive(current, dt): it should say what a step of a current is"
         )
-    noisy = jax.tree.leaves(jax.eval_shape(lambda: neuron.noise(jax.random.key(0), (1,))))
+    noisy = jax.tree.leaves(jax.eval_shape(lambda: neuron.noise(numerics.key(0), (1,))))
     if noisy and key is None:
         raise InputError(f"{type(neuron).__name__} draws random numbers: give a key, such as key=jax.random.key(0)")
-    key = jax.random.key(0) if key is None else key
+    key = numerics.key(0) if key is None else key
     return jax.jit(_simulate_neuron, static_argnums=4)(neuron, current, jnp.asarray(dt, float), key, steps)
 
 
@@ -315,7 +316,7 @@ def _check(network: Any, state: Any, inputs: Inputs) -> None:
         found = list(state.weights.shape)
         raise InputError(f"state.weights is {found}: the network has [n_input, n_neurons] = {list(wanted)}")
     image = jax.ShapeDtypeStruct((network.n_input,), jnp.float32)
-    raster = jax.eval_shape(lambda i, x: i.encoder.encode(jax.random.key(0), x, i.n_steps, i.dt), inputs, image)
+    raster = jax.eval_shape(lambda i, x: i.encoder.encode(numerics.key(0), x, i.n_steps, i.dt), inputs, image)
     if raster.dtype != bool or raster.shape != (inputs.n_steps, network.n_input):
         name = type(inputs.encoder).__name__
         raise InputError(
