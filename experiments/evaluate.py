@@ -52,9 +52,9 @@ def schedule_of(cfg: Any, dataset: Any, n_assign: int | None, n_test: int | None
 def answers(trained: Any, dataset: Any, schedule: Any, advance: Callable[[int], None]) -> list[list[dict[str, float]]]:
     """Of each lane and trial, in the order of the cells: the accuracy of each read-out."""
     from jsnn import runs
-    from jsnn.grid.observer import Unwatched
+    from jsnn.grid.observer import Observer
 
-    class Watch(Unwatched):
+    class Watch(Observer):
         def progress(self, n: int) -> None:
             advance(n)
 

@@ -108,17 +108,16 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
     import numpy as np
 
     from jsnn import plots
-    from jsnn.engines import dense
-    from jsnn.engines import stimulus as trials
+    from jsnn.engines import dense, stimulus
 
     images = jnp.asarray(dataset.test_images[:1])
     inputs, network = trial.inputs, trial.network
-    n_active = trials.most_active(dataset.test_images[:1])
-    key, first = inputs.key(trials.TEST + trials.NETWORK), jnp.zeros((1, 1), int)
+    n_active = stimulus.most_active(dataset.test_images[:1])
+    key, first = inputs.key(stimulus.TEST + stimulus.NETWORK), jnp.zeros((1, 1), int)
 
     @jax.jit
     def shown(inputs, network, learned):
-        rasters = trials.encode(inputs, trials.TEST, images, first, first, n_active)
+        rasters = stimulus.encode(inputs, stimulus.TEST, images, first, first, n_active)
 
         def present(state, spikes):
             raster = dense.spread(spikes[None], rasters.active[0], network.n_input)
@@ -128,8 +127,8 @@ def presentation(trial: Any, learned: Any, dataset: Any) -> Any:
         spikes, times = rasters.spikes[0, 0], jnp.zeros((), int)
         empty = jax.eval_shape(lambda: present((times,), spikes)[0])
         state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), empty)
-        of_image = jax.random.fold_in(inputs.key(trials.TEST), 0)
-        return trials.present_until_response(inputs, of_image, rasters.pixels[0, 0], spikes, present, state)
+        of_image = jax.random.fold_in(inputs.key(stimulus.TEST), 0)
+        return stimulus.present_until_response(inputs, of_image, rasters.pixels[0, 0], spikes, present, state)
 
     (times, raster, recording), counts = shown(inputs, network, learned)
     neuron, label = int(np.argmax(counts[0])), str(dataset.test_labels[0])

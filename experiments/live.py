@@ -11,6 +11,7 @@ from ending import STOP
 from terminal import Table, clock, percent
 
 from jsnn.core.text import name, plain
+from jsnn.grid.observer import Observer
 
 EVERY = 20.0  # seconds between two lines, where nothing can be drawn over
 SHORT = 2.0  # seconds that are measured before anything is said of the rest
@@ -153,7 +154,7 @@ def counted(total: int, of: str) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-class Console:
+class Console(Observer):
     """A live table of the matrix, above it how far the run is; where there is no terminal that can be drawn over, plain
     lines: at the start, at each finished trial, and every 20 seconds.
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import jsnn
 from jsnn import runs
 from jsnn.analysis import pairs
-from jsnn.grid.observer import Unwatched
+from jsnn.grid.observer import Observer
 from jsnn.neurons import NEURONS
 from jsnn.rules import RULES
 from jsnn.runs import config
@@ -371,7 +371,7 @@ def test_fit_is_what_a_run_of_the_same_settings_gives(fitted, tmp_path):
     cfg = config.parse(tables)
     network, inputs = tiny()
     assert cfg.entries[0].trial.network == network and cfg.entries[0].trial.inputs == inputs.replace(seed=5)
-    (line,) = runs.run(cfg, squares(3), tmp_path / "run", Unwatched())
+    (line,) = runs.run(cfg, squares(3), tmp_path / "run", Observer())
     assert line["accuracy"] == fitted.accuracy and line["confusions"]["all_activity"] == fitted.confusion.tolist()
     assert line["readouts"] == fitted.readouts and line["neuron_labels"] == fitted.labels.tolist()
     np.testing.assert_allclose(line["curve"], fitted.curve)

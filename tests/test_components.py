@@ -9,7 +9,7 @@ import pytest
 
 from jsnn import data, runs
 from jsnn.core.errors import InputError
-from jsnn.grid.observer import Unwatched
+from jsnn.grid.observer import Observer
 from jsnn.runs import config
 
 MINE = '''
@@ -192,7 +192,7 @@ surrogate = { kind = "mine.py:Surrogate", width = 0.5 }
 """
 
 
-class Interrupted(Unwatched):
+class Interrupted(Observer):
     """Stops a run after so many presentations."""
 
     def __init__(self, after):
@@ -221,12 +221,12 @@ def study(tmp_path):
 def test_a_study_of_own_components_is_a_study_like_any_other(study, tmp_path, text):
     images, path = data.load("mnist_excerpt"), study(text)
     cfg = config.load(path)
-    whole = runs.run(cfg, images, tmp_path / "whole", Unwatched(), clock=False)
+    whole = runs.run(cfg, images, tmp_path / "whole", Observer(), clock=False)
     assert [line["rule"] for line in whole] == [entry.rule for entry in cfg.entries]
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         runs.run(cfg, images, out, Interrupted(30), clock=False)
-    runs.run(config.load(path), images, out, Unwatched(), resume=True, clock=False)
+    runs.run(config.load(path), images, out, Observer(), resume=True, clock=False)
     assert (out / "results.jsonl").read_bytes() == (tmp_path / "whole" / "results.jsonl").read_bytes()
     path.with_name("mine.py").unlink()  # the run has its own copy
     trained = runs.load_trained(out, pytest.fail)
@@ -242,7 +242,7 @@ def test_another_file_is_another_study(study, tmp_path):
         runs.run(config.load(path), images, out, Interrupted(0), clock=False)
     path.with_name("mine.py").write_text(MINE.replace("-0.01 * self.eta", "-0.02 * self.eta"))
     with pytest.raises(InputError, match="--resume: mine.py is not the file that it was when the run in"):
-        runs.run(config.load(path), images, out, Unwatched(), resume=True, clock=False)
+        runs.run(config.load(path), images, out, Observer(), resume=True, clock=False)
     kept = out / runs.COMPONENTS / "mine.py"
     kept.write_text(kept.read_text() + "\n")
     with pytest.raises(InputError, match="its files are not those that the run was started with"):

@@ -1,7 +1,6 @@
 """The documents: their Python runs as printed, their configs are configs, their links lead somewhere."""
 
 import re
-import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -10,12 +9,12 @@ import matplotlib.pyplot as plt
 import pytest
 
 from jsnn import data, runs
-from jsnn.grid.observer import Unwatched
+from jsnn.grid.observer import Observer
 from jsnn.runs import config
 
 ROOT = Path(__file__).parents[1]
-TRACKED = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-DOCUMENTS = {name: (ROOT / name).read_text() for name in TRACKED.split()}
+PLACES = ("*.md", "configs/**/*.md", "experiments/**/*.md", "jsnn/**/*.md", "tests/**/*.md", "checkpoints/*.md")
+DOCUMENTS = {str(p.relative_to(ROOT)): p.read_text() for place in PLACES for p in sorted(ROOT.glob(place))}
 
 
 def blocks(name, language):
@@ -47,7 +46,7 @@ def test_the_study_of_the_readme_runs(tmp_path):
     (tmp_path / "my_study.toml").write_text(study)
     few = ["data.n_train=20", "data.n_assign=10", "data.n_test=10", "run.n_steps=20", "network.n_neurons=10"]
     cfg = config.load(tmp_path / "my_study.toml", [*few, "sweep.run.seed=[0]"])
-    lines = runs.run(cfg, data.load("mnist_excerpt"), tmp_path / "out", Unwatched(), clock=False)
+    lines = runs.run(cfg, data.load("mnist_excerpt"), tmp_path / "out", Observer(), clock=False)
     assert [line["rule"] for line in lines] == ["mine", "stdp"]
 
 

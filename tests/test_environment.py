@@ -101,7 +101,7 @@ def test_settings_without_which_no_run_can_be(name, value):
 
 
 def test_settings_are_compared(monkeypatch):
-    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_dump_to=/tmp/x")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=4 --xla_dump_to=dump")
     before = numerics.settings()
     assert before["XLA_FLAGS"] == []  # what leaves numbers alone
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")

@@ -9,6 +9,19 @@ from jsnn.core.protocols import Rule
 from jsnn.engines import plasticity
 
 
+def middle_weight(rule: Rule) -> float:
+    """Return the weight in the middle between a rule's bounds, mV, or 0.5 where one of them is infinite.
+
+    Args:
+        rule: The learning rule.
+
+    Returns:
+        The weight, mV.
+    """
+    middle = 0.5 * (float(rule.w_min) + float(rule.w_max))
+    return middle if np.isfinite(middle) else 0.5
+
+
 def window(
     rule: Rule, lags: np.ndarray, dt: float = 1.0, w: float | None = None, slow: float | None = None
 ) -> np.ndarray:
@@ -21,18 +34,16 @@ def window(
         rule: The learning rule.
         lags: Steps from the presynaptic spike to the postsynaptic one, int[n]; negative: the postsynaptic one is first.
         dt: Time step, ms.
-        w: Weight, mV; by default the middle between its bounds, or 0.5 where one of them is infinite.
+        w: Weight, mV; by default `middle_weight`.
         slow: For a rule with a slow trace: its value at the postsynaptic spike, as if other postsynaptic spikes had
-            come
-            before; None: there were none.
+            come before; None: there were none.
 
     Returns:
         dw, in the unit of the weight, float32[n].
     """
     lags = np.asarray(lags)
     span = int(np.max(np.abs(lags), initial=0))
-    middle = 0.5 * (float(rule.w_min) + float(rule.w_max))
-    weight = jnp.asarray(w if w is not None else middle if np.isfinite(middle) else 0.5, float)
+    weight = jnp.asarray(middle_weight(rule) if w is None else w, float)
     t = jnp.arange(2 * span + 1)[:, None]
     of_pre, of_post = t == span, t == span + lags
 

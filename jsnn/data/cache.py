@@ -44,7 +44,7 @@ def directory() -> Path:
     """Where data are kept: `data` in the cache's root. Raises InputError where there is none."""
     place = root()
     if place is None:
-        raise InputError("there is no home directory to keep data in: set JSNN_CACHE to a directory, e.g. /tmp/jsnn")
+        raise InputError("there is no home directory to keep data in: set JSNN_CACHE to a directory, by its whole path")
     return place / "data"
 
 

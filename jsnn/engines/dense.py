@@ -121,8 +121,7 @@ def present(
         dt: Time step, ms.
         key: Random key.
         active: Indices of the inputs of which `raster` is, int32[n_active], for a batch of one; n_input or more
-            marks an
-            unused place. By default all inputs.
+            marks an unused place. By default all inputs.
 
     Returns:
         What the network has learned after the batch, the spike counts, float32[batch, n_neurons], and a `Recording`,

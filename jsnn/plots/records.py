@@ -142,8 +142,7 @@ def stdp_window(rule: Rule, span: float = 60.0, dt: float = 1.0, w: float | None
         axes.legend(loc="upper left", fontsize=8.5)
     axes.set_title("post before pre", loc="left", color=MUTED, fontsize=9)
     axes.set_title("pre before post", loc="right", color=MUTED, fontsize=9)
-    middle = 0.5 * (float(rule.w_min) + float(rule.w_max))
-    weight = w if w is not None else middle if np.isfinite(middle) else 0.5
+    weight = pairs.middle_weight(rule) if w is None else w
     notes = f"weight {weight:g} mV", f"changes from {min(extremes):.2g} to {max(extremes):.2g} mV"
     return titled(figure, f"STDP window of {type(rule).__name__}", *notes, f"dot: both in the same step of {dt:g} ms")
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,24 +82,7 @@ def load(
 
     asked = {"encoder": encoder, "neuron": neuron, "rule": rule, "seed": seed}
     asked = {key: value for key, value in asked.items() if value is not None}
-    lines = [line for line in runs.read_lines(out, warn) if line["encoder"] != "none"]
-    if not lines:
-        raise InputError(f"{out} has no finished trial; go on with --resume first")
-    for key, value in asked.items():
-        known = sorted({line[key] for line in lines})
-        if value not in known:
-            raise InputError(f"{out} has no trial with {key} = {value!r}; it has {', '.join(map(str, known))}")
-    matching = [
-        line
-        for line in lines
-        if line.items() >= asked.items() and line["overrides"].items() >= (overrides or {}).items()
-    ]
-    if not matching:
-        values = {f"{path} = {value}" for line in lines for path, value in line["overrides"].items()}
-        raise InputError(
-            f"{out} has no trial of {asked | dict(overrides or {})}; its trials differ in {sorted(values)}"
-        )
-    line = matching[0]
+    line = _line_of(out, asked, overrides or {}, runs.read_lines(out, warn))
     trained = runs.load_trained(out, warn, [line])
     for message in trained.unfinished:
         warn(message)
@@ -118,6 +101,24 @@ def load(
         settings=trained.cfg.tables,
         record=line,
     )
+
+
+def _line_of(
+    out: Path, asked: Mapping[str, Any], overrides: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """The first of a run's lines that is of what is asked for. Raises InputError where there is none."""
+    lines = [line for line in lines if line["encoder"] != "none"]
+    if not lines:
+        raise InputError(f"{out} has no finished trial; go on with --resume first")
+    for key, value in asked.items():
+        known = sorted({line[key] for line in lines})
+        if value not in known:
+            raise InputError(f"{out} has no trial with {key} = {value!r}; it has {', '.join(map(str, known))}")
+    for line in lines:
+        if line.items() >= asked.items() and line["overrides"].items() >= overrides.items():
+            return line
+    values = {f"{path} = {value}" for line in lines for path, value in line["overrides"].items()}
+    raise InputError(f"{out} has no trial of {dict(asked) | dict(overrides)}; its trials differ in {sorted(values)}")
 
 
 def trial(encoder: str = "poisson", neuron: str = "adaptive_lif", rule: str = "stdp", **settings: Any) -> Trial:

@@ -23,7 +23,7 @@ from jsnn.engines import stimulus
 from jsnn.engines.stimulus import ASSIGN, TEST, TRAIN, Inputs
 from jsnn.grid import groups
 from jsnn.grid.groups import Schedule, Trial, Way
-from jsnn.learners.plasticity import evaluation, plans, training, trial, validation
+from jsnn.learners.plasticity import evaluation, plans, training, trial
 from jsnn.learners.plasticity.learner import Plasticity
 from jsnn.networks.competitive import CompetitiveNetwork, Learned
 
@@ -96,16 +96,15 @@ def fit(
             raise InputError(f"{name} = {value}: it should be from 1 to {most}")
     if not isinstance(network, CompetitiveNetwork):
         raise InputError(f"network is a {type(network).__name__}: it should be a CompetitiveNetwork")
-    if (n_pixels := data.train_images.shape[1]) != network.n_input:
-        raise InputError(f"network.n_input = {network.n_input}: it should be {n_pixels}, the pixels of {data.name}")
     known = (*readouts.READOUTS, ACCUMULATED)
     if readout not in known:
         raise InputError(f"readout = {readout!r}: it should be one of {', '.join(known)}")
     schedule = Schedule(n_train=n_train, n_assign=n_assign, n_test=n_test, epochs=epochs, windows=INTERVALS)
     one = Trial(inputs=inputs, network=network, learner=Plasticity())
+    one.learner.check_data(one, "", data)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(one)):
         return jax.jit(lambda one: _traced(one, data, schedule, readout))(one)
-    validation.check(one, "fit")
+    one.learner.check(one, "fit")
     with _bar(schedule.n_presentations if progress else None) as advance:
         return _concrete(one, data, schedule, readout, advance)
 

@@ -40,7 +40,7 @@ class Plasticity(Node):
         n_bytes = data.train_images.shape[1]
         if trial.network.n_input != n_bytes:
             raise InputError(
-                f"network.n_input = {trial.network.n_input}: it should be {n_bytes}, the pixels of an image"
+                f"network.n_input = {trial.network.n_input}: it should be {n_bytes}, the pixels of {data.name}"
             )
 
     def check_options(self, lane: Lane, engine: str, grid: str | int) -> None:
